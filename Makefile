@@ -1,0 +1,46 @@
+# Everything one does with this repository. `make serve` and `make test` need nothing done before.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help serve test check bench prove lock setup clean
+
+bin := .venv/bin
+quick := not podman and not postgresql and not e2e and not prove
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: ## Run Forebay with a demo cloud, data in ./forebay-data (options: ARGS="--port 9000")
+	@scripts/setup serve
+	@exec $(bin)/forebay serve --demo $(ARGS)
+
+test: check ## Everything that must hold: check, and all tests with PostgreSQL and real machines
+	@scripts/setup test
+	$(bin)/pytest -n 2 -m "postgresql and not podman and not e2e and not prove"
+	$(bin)/pytest -m "(podman or e2e) and not prove"
+
+check: ## The same in under a minute: format, lint, types, imports, unit tests on SQLite
+	@scripts/setup check
+	$(bin)/ruff format --check --quiet
+	$(bin)/ruff check --quiet
+	$(bin)/lint-imports --no-logo
+	$(bin)/mypy
+	$(bin)/pytest -n 2 -m "$(quick)"
+
+bench: ## Measure Forebay against named peers and limits
+	@scripts/setup test
+	$(bin)/python -m benchmarks $(ARGS)
+
+prove: ## The big sizes of the property and simulation tests; prints its seeds
+	@scripts/setup test
+	PROVE=1 $(bin)/pytest -m prove $(ARGS)
+
+lock: ## Resolve the dependencies anew into requirements*.lock (the newest: ARGS=--upgrade)
+	@scripts/setup check
+	@scripts/lock $(ARGS)
+
+setup: ## Install what working on Forebay needs, and nothing else
+	@scripts/setup test
+
+clean: ## Remove what was made here but the data: .venv and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
