@@ -1,0 +1,150 @@
+"""Servers that the tests start themselves: here PostgreSQL, in a folder of its own, on a unix socket, as no root.
+
+A server lives as long as its context. Should the tests die without a word, the kernel ends it (PDEATHSIG), and nothing
+is left but a folder in the temporary directory.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+START_SECONDS = 30
+END_SECONDS = 30
+
+NEW = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
+
+FAST = {
+    # What is lost when the machine loses power was a test's.
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "listen_addresses": "",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "autovacuum": "off",
+    "log_min_messages": "warning",
+}
+
+
+class MissingServer(Exception):
+    """A program the tests need is not on this machine. The text says how to get it."""
+
+
+def postgresql_binaries(installed: Path = Path("/usr/lib/postgresql")) -> Path:
+    """The folder of the newest PostgreSQL server here. Raises MissingServer."""
+    found = sorted(installed.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("initdb")
+    if on_path:
+        return Path(on_path).resolve().parent
+    raise MissingServer(f"no PostgreSQL server found in {installed}: `make setup` installs it")
+
+
+def unprivileged() -> Sequence[str]:
+    """What goes before a command so that it runs as no root (the server refuses to) and dies with the tests."""
+    ends = ("--pdeathsig", "INT")
+    if os.geteuid() != 0:
+        return ("setpriv", *ends)
+    user = server_user()
+    return ("setpriv", "--reuid", str(user.pw_uid), "--regid", str(user.pw_gid), "--clear-groups", *ends)
+
+
+def server_user() -> pwd.struct_passwd:
+    """Whose processes a root's test servers are."""
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        return pwd.getpwnam("nobody")
+
+
+@dataclass(frozen=True)
+class PostgreSQL:
+    """A running server. Anyone on this machine who may enter its folder is its superuser."""
+
+    folder: Path
+    process_id: int
+
+    def url(self, name: str) -> str:
+        """The address of one of its databases, for Forebay and SQLAlchemy."""
+        return f"postgresql+psycopg://postgres@/{name}?host={self.folder}"
+
+    def create(self, name: str, *, template: str = "template0") -> str:
+        """Make a database, as a copy of `template`, to which nobody may be connected. Returns its address."""
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        self.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
+        return self.url(name)
+
+    def drop(self, name: str) -> None:
+        """Remove a database and end whatever is connected to it."""
+        self.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def execute(self, statement: sql.Composed) -> None:
+        """Execute one statement outside any transaction."""
+        with psycopg.connect(host=str(self.folder), user="postgres", dbname="postgres", autocommit=True) as connection:
+            connection.execute(statement)
+
+
+@contextmanager
+def postgresql() -> Iterator[PostgreSQL]:
+    """Start a server and end it with the block. Raises MissingServer, or RuntimeError with what the server said."""
+    binaries = postgresql_binaries()
+    folder = Path(tempfile.mkdtemp(prefix="forebay-postgresql-"))
+    try:
+        if os.geteuid() == 0:
+            user = server_user()
+            os.chown(folder, user.pw_uid, user.pw_gid)
+        data, log = folder / "data", folder / "log"
+        made = subprocess.run(
+            [*unprivileged(), binaries / "initdb", "-D", data, *NEW],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode != 0:
+            raise RuntimeError(f"initdb failed: {made.stdout}{made.stderr}")
+        options = [part for name, value in FAST.items() for part in ("-c", f"{name}={value}")]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [*unprivileged(), binaries / "postgres", "-D", data, "-k", folder, *options],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            await_answer(folder, process, log)
+            yield PostgreSQL(folder, process.pid)
+        finally:
+            # The fast way, which doesn't wait for connections that a failed test left open.
+            process.send_signal(signal.SIGINT)
+            process.wait(END_SECONDS)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def await_answer(folder: Path, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until the server takes connections."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            psycopg.connect(host=str(folder), user="postgres", dbname="postgres").close()
+        except psycopg.OperationalError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"PostgreSQL did not start: {log.read_text()}") from None
+            time.sleep(0.02)
+        else:
+            return
