@@ -11,12 +11,12 @@ help: ## Say what there is
 
 serve: ## Run Forebay with a demo cloud, data in ./forebay-data (options: ARGS="--port 9000")
 	@scripts/setup serve
-	@exec $(bin)/forebay serve --demo $(ARGS)
+	@exec scripts/as-root $(bin)/forebay serve --demo $(ARGS)
 
 test: check ## Everything that must hold: check, and all tests with PostgreSQL and real machines
 	@scripts/setup test
 	$(bin)/pytest -n 2 -m "postgresql and not podman and not e2e and not prove"
-	$(bin)/pytest -m "(podman or e2e) and not prove"
+	scripts/as-root $(bin)/pytest -p no:cacheprovider -m "(podman or e2e) and not prove"
 
 check: ## The same in under a minute: format, lint, types, imports, unit tests on SQLite
 	@scripts/setup check
@@ -28,11 +28,11 @@ check: ## The same in under a minute: format, lint, types, imports, unit tests o
 
 bench: ## Measure Forebay against named peers and limits
 	@scripts/setup test
-	$(bin)/python -m benchmarks $(ARGS)
+	scripts/as-root $(bin)/python -m benchmarks $(ARGS)
 
 prove: ## The big sizes of the property and simulation tests; prints its seeds
 	@scripts/setup test
-	PROVE=1 $(bin)/pytest -m prove $(ARGS)
+	PROVE=1 scripts/as-root $(bin)/pytest -p no:cacheprovider -m prove $(ARGS)
 
 lock: ## Resolve the dependencies anew into requirements*.lock (the newest: ARGS=--upgrade)
 	@scripts/setup check
