@@ -1,0 +1,146 @@
+"""What one machine is to Podman: the specification it is created from, and the Instance read back from its listing."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from forebay.compute.base import Instance, InstanceState, LaunchSpec, PortForward, Rejected
+from forebay.compute.local.networks import TeamNetwork
+
+CLOUD = "io.forebay.cloud"
+DEPLOYMENT = "io.forebay.deployment"
+TEAM = "io.forebay.team"
+GPUS = "io.forebay.gpus"
+PORT = "io.forebay.ssh-port"
+
+SSH_PORT = 22
+USER = "root"
+STOP_SECONDS = 10
+PROCESSES = 4096
+LOG_BYTES = 4 * 1024 * 1024
+CPU_PERIOD = 100_000
+CAP_SYS_RESOURCE = 24
+GIGABYTE = 1024**3
+FRAME_HEADER = 8
+
+KEPT_CAPABILITIES = (
+    "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETUID", "SETGID", "SETPCAP", "SETFCAP",
+    "NET_BIND_SERVICE", "SYS_CHROOT", "AUDIT_WRITE",
+)  # fmt: skip
+"""What sshd, sudo, apt and cloud-init need, all within the machine's own user namespace."""
+
+STATES = {
+    "configured": InstanceState.starting, "created": InstanceState.starting, "initialized": InstanceState.starting,
+    "running": InstanceState.running, "paused": InstanceState.running, "stopping": InstanceState.running,
+    "exited": InstanceState.stopped, "stopped": InstanceState.stopped, "removing": InstanceState.ending,
+}  # fmt: skip
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def name_of(tag: str, deployment_id: str) -> str:
+    """The container's name, unique on the machine. Raises Rejected for an id that can't be part of one."""
+    if not NAME.fullmatch(deployment_id):
+        raise Rejected("The deployment's id can't be used as a name")
+    return f"forebay-{tag}-{deployment_id}"
+
+
+def limits() -> list[dict[str, Any]]:
+    """ulimits that runc may set: without CAP_SYS_RESOURCE it can't go above the machine's own."""
+    status = Path("/proc/self/status").read_text()
+    effective = int(re.findall(r"^CapEff:\s*([0-9a-f]+)$", status, re.M)[0], 16)
+    if effective >> CAP_SYS_RESOURCE & 1:
+        return [{"type": name, "soft": 1048576, "hard": 1048576} for name in ("nofile", "nproc")]
+    return [{"type": "nofile", "soft": 4096, "hard": 8192}, {"type": "nproc", "soft": 8192, "hard": 8192}]
+
+
+def specification(
+    spec: LaunchSpec, *, name: str, cloud_id: str, image: str, network: TeamNetwork, port: int, listen_on: str,
+    devices: Sequence[str], resolvers: Sequence[str],
+) -> dict[str, Any]:  # fmt: skip
+    """The body of Podman's create call."""
+    memory = spec.memory_gb * GIGABYTE
+    mapping = [{"container_id": 0, "host_id": network.uid_base, "size": network.uid_count}]
+    return {
+        "name": name,
+        "image": image,
+        "entrypoint": ["/usr/bin/tini", "--", "/usr/lib/forebay/init"],
+        "command": [],
+        "hostname": spec.hostname,
+        "oci_runtime": "runc",
+        "labels": {
+            CLOUD: cloud_id,
+            DEPLOYMENT: spec.deployment_id,
+            TEAM: spec.team_id,
+            GPUS: ",".join(devices),
+            PORT: str(port),
+        },
+        "env": {"LANG": "C.UTF-8", "container": "podman"},
+        "userns": {"nsmode": "private"},
+        "idmappings": {"UIDMap": mapping, "GIDMap": mapping},
+        "netns": {"nsmode": "bridge"},
+        "Networks": {network.name: {}},
+        "portmappings": [{"container_port": SSH_PORT, "host_port": port, "host_ip": listen_on, "protocol": "tcp"}],
+        **({"dns_server": list(resolvers)} if resolvers else {"use_image_resolve_conf": True}),
+        "resource_limits": {
+            "memory": {"limit": memory, "swap": memory},
+            "cpu": {"quota": spec.vcpus * CPU_PERIOD, "period": CPU_PERIOD, "shares": 1024 * spec.vcpus},
+            "pids": {"limit": PROCESSES},
+        },
+        "r_limits": limits(),
+        "shm_size": memory // 2,
+        "cap_drop": ["all"],
+        "cap_add": list(KEPT_CAPABILITIES),
+        "sysctl": {"net.ipv4.ping_group_range": "0 65535"},
+        "devices": [{"path": device} for device in devices],
+        "stop_timeout": STOP_SECONDS,
+        "log_configuration": {"driver": "k8s-file", "size": LOG_BYTES},
+        "restart_policy": "no",
+        "image_volume_mode": "ignore",
+    }
+
+
+def instance_of(entry: Mapping[str, Any], *, address: str, probe_address: str | None) -> Instance:
+    """One row of Podman's list of containers. Times are whole seconds, as the list has them."""
+    state = STATES.get(str(entry.get("State", "")).lower(), InstanceState.starting)
+    labels = entry["Labels"]
+    port = int(labels.get(PORT, 0)) or None
+    return Instance(
+        deployment_id=labels.get(DEPLOYMENT, ""),
+        team_id=labels.get(TEAM, ""),
+        state=state,
+        address=address,
+        probe_address=probe_address,
+        ssh_port=port,
+        user=USER,
+        port_forwards=(PortForward(external=port, internal=SSH_PORT),) if port else (),
+        started_at=moment(entry.get("StartedAt")),
+        stopped_at=moment(entry.get("ExitedAt")) if state is InstanceState.stopped else None,
+    )
+
+
+def moment(seconds: Any) -> datetime | None:
+    """A time of Podman's list; before 1970 stands for never."""
+    return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int) and seconds > 0 else None
+
+
+def exit_reason(code: int, is_out_of_memory: bool) -> str | None:
+    """Why it ended by itself, in words. A stop that was asked for ends the init with 0."""
+    if code == 0:
+        return None
+    if is_out_of_memory:
+        return "It ran out of memory and was killed by the kernel."
+    signal = {137: "SIGKILL", 143: "SIGTERM", 139: "SIGSEGV"}.get(code)
+    return f"Its init was ended by {signal}." if signal else f"Its init ended with code {code}."
+
+
+def console_text(framed: bytes, most_bytes: int) -> str:
+    """The end of a console, out of Docker's framing: eight bytes before each piece, the last four its length."""
+    text = b""
+    while len(framed) >= FRAME_HEADER:
+        length = int.from_bytes(framed[4:FRAME_HEADER], "big")
+        text += framed[FRAME_HEADER : FRAME_HEADER + length]
+        framed = framed[FRAME_HEADER + length :]
+    return text[-most_bytes:].decode(errors="replace")

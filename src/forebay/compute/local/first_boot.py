@@ -1,0 +1,101 @@
+"""What a machine is given before its first start, cloud-init's seed included, and how its first boot ended.
+
+The user data is YAML in which every string is quoted and every unusual character escaped, so that what a person sent
+is what cloud-init reads. Text of files goes as base64 for the same reason.
+"""
+
+import base64
+import io
+import json
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from forebay.compute.base import CloudInit, CloudInitOutcome, WriteFile
+
+SEED = "var/lib/cloud/seed/nocloud"
+OUTCOME = "/var/lib/forebay/first-boot"
+LOG = "/var/lib/forebay/first-boot.log"
+LOG_BYTES = 64 * 1024
+AUTHORIZED_KEYS = "etc/forebay/authorized_keys"
+HOST_KEYS = "/etc/forebay/host_keys"
+
+MACHINE_FILES = {
+    "init.sh": ("usr/lib/forebay/init", 0o755),
+    "first-boot.sh": ("usr/lib/forebay/first-boot", 0o755),
+    "sshd.conf": ("etc/ssh/sshd_config.d/forebay.conf", 0o644),
+    "cloud.cfg": ("etc/cloud/cloud.cfg", 0o644),
+}
+"""Files of `machine/`: they aren't in the image, so that it need not be built again for them, nor be ours."""
+
+
+def quoted(text: str) -> str:
+    """A YAML scalar that means exactly `text`."""
+    return '"' + "".join(c if " " <= c <= "~" and c not in '"\\' else f"\\U{ord(c):08X}" for c in text) + '"'
+
+
+def user_data(cloud_init: CloudInit) -> str:
+    """The #cloud-config document."""
+    lines = ["#cloud-config"]
+    if cloud_init.write_files:
+        lines.append("write_files:")
+        lines += [line for file in cloud_init.write_files for line in file_lines(file)]
+    if cloud_init.packages:
+        lines += ["package_update: true", "packages:", *(f"  - {quoted(name)}" for name in cloud_init.packages)]
+    if cloud_init.runcmd:
+        lines += ["runcmd:", *(f"  - {quoted(command)}" for command in cloud_init.runcmd)]
+    return "\n".join(lines) + "\n"
+
+
+def file_lines(file: WriteFile) -> list[str]:
+    """One entry of write_files."""
+    content, encoding = file.content, file.encoding
+    if not encoding:
+        content, encoding = base64.b64encode(content.encode()).decode(), "b64"
+    fields = {"path": file.path, "content": content, "encoding": encoding}
+    fields |= {"owner": file.owner, "permissions": file.permissions}
+    given = [f"{name}: {quoted(value)}" for name, value in fields.items() if value or name == "content"]
+    return [f"  - {given[0]}", *(f"    {line}" for line in given[1:])]
+
+
+def archive(authorized_keys: Sequence[str], cloud_init: CloudInit | None, instance_id: str) -> bytes:
+    """The files a machine gets before its first start, as a tar archive."""
+    folder = Path(__file__).parent / "machine"
+    files = {target: ((folder / name).read_text(), mode) for name, (target, mode) in MACHINE_FILES.items()}
+    if cloud_init is not None:
+        files[f"{SEED}/user-data"] = (user_data(cloud_init), 0o600)
+        files[f"{SEED}/meta-data"] = (json.dumps({"instance-id": instance_id}) + "\n", 0o600)
+    return packed(files | keys_file(authorized_keys))
+
+
+def keys_file(authorized_keys: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """The file of those keys that Forebay lets in; what a person adds in ~/.ssh by hand is apart from it."""
+    return {AUTHORIZED_KEYS: ("".join(f"{key.strip()}\n" for key in authorized_keys), 0o600)}
+
+
+def packed(files: dict[str, tuple[str, int]]) -> bytes:
+    """A tar archive of text files, each with its mode, all root's."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path, (text, mode) in files.items():
+            content = text.encode()
+            entry = tarfile.TarInfo(path)
+            entry.size, entry.mode = len(content), mode
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def unpacked(archive: bytes) -> dict[str, bytes]:
+    """The regular files of a tar archive by their base names; whatever else is in it is passed over."""
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        for entry in tar:
+            content = tar.extractfile(entry) if entry.isreg() else None
+            if content is not None:
+                found[entry.name.rsplit("/", 1)[-1]] = content.read()
+    return found
+
+
+def outcome_of(verdict: bytes, log: bytes) -> CloudInitOutcome:
+    """How first boot ended, from the two files that the machine wrote."""
+    return CloudInitOutcome(succeeded=verdict.strip() == b"succeeded", log=log[-LOG_BYTES:].decode(errors="replace"))

@@ -1,0 +1,301 @@
+"""The local provider itself: each verb of the protocol, in terms of its neighbours.
+
+Launches take turns only where they choose a port and GPUs; the slow part, starting, goes on side by side. What a crash
+leaves half made is found by its labels and finished by the next launch.
+"""
+
+import ipaddress
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from forebay.compute.base import (
+    Capabilities,
+    CloudInitOutcome,
+    Finding,
+    Instance,
+    InstanceState,
+    LaunchSpec,
+    NotYetTerminated,
+    Pool,
+    ProviderOffer,
+    ProviderUnavailable,
+    Rejected,
+)
+from forebay.compute.local import container, doctor, first_boot, image
+from forebay.compute.local.container import CLOUD, DEPLOYMENT
+from forebay.compute.local.gpus import Gpus, real_gpus, simulated_gpus, write_simulated
+from forebay.compute.local.networks import Networks, TeamNetwork, bridge_prefix
+from forebay.compute.local.offers import offers_of, pool_of, this_machine
+from forebay.compute.local.placement import place
+from forebay.compute.local.podman import Podman, Refused
+from forebay.compute.local.service import Service, tag_of
+from forebay.compute.local.walls import Walls
+from forebay.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+PORT_ATTEMPTS = 5
+SMALL_FILE_BYTES = 128 * 1024
+"""The most that is read of a file that the machine's owner could have made as large as they like."""
+
+
+def loopback(host: str) -> bool:
+    """Whether people reach `host` only from this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def resolvers_of(settings: Settings, file: Path = Path("/etc/resolv.conf")) -> tuple[str, ...]:
+    """DNS servers for machines: the setting's, else this machine's own that a machine could reach."""
+    if settings.local_resolvers:
+        return settings.local_resolvers
+    lines = file.read_text().splitlines() if file.exists() else []
+    named = [line.split()[1] for line in lines if line.startswith("nameserver") and len(line.split()) > 1]
+    return tuple(address for address in named if ":" not in address and not loopback(address))
+
+
+class LocalProvider:
+    """Containers on this machine. `cloud_id` is this installation's own and never changes."""
+
+    name = "local"
+    capabilities = Capabilities(cloud_init=True, pause=True, live_keys=True)
+
+    def __init__(self, settings: Settings, cloud_id: str) -> None:
+        self.settings = settings
+        self.cloud_id = cloud_id
+        self.tag = tag_of(cloud_id)
+        self.address = settings.ssh_host or urlsplit(settings.public_url).hostname or "127.0.0.1"
+        self.listen_on = "127.0.0.1" if loopback(self.address) else "0.0.0.0"  # noqa: S104 - people come from outside
+        self.resolvers = resolvers_of(settings)
+        self.image = settings.local_image or image.reference()
+        self.service = Service(settings.podman, self.tag)
+        self.podman = Podman(self.service)
+        self.networks = Networks(self.podman, cloud_id, self.tag)
+        self.walls = Walls(self.tag, bridge_prefix(self.tag), self.resolvers, settings.local_open_networks)
+        self.gpus = self.find_gpus()
+        self.pool = pool_of(this_machine(), self.gpus, settings)
+        self.has_image = False
+        self.host_keys: dict[tuple[str, datetime | None], tuple[str, ...]] = {}
+        self.exit_reasons: dict[tuple[str, datetime | None], str | None] = {}
+        self.networks_lock = threading.Lock()
+
+    def find_gpus(self) -> Gpus | None:
+        """Real GPUs; in the demo, where there are none, simulated ones."""
+        return real_gpus() or (simulated_gpus() if self.settings.demo else None)
+
+    def prepare(self, say: Callable[[str], None] = logger.info) -> None:
+        """Bring up the service, the firewall and the image; the image takes a minute the first time on a machine."""
+        self.service.ensure()
+        if self.gpus is not None and self.gpus.is_simulated:
+            write_simulated()
+        with self.networks_lock:
+            self.networks.forget()
+            self.walls.raise_around([network.bridge for network in self.networks.all()])
+        if not self.settings.local_image:
+            image.build(self.service, say)
+        self.has_image = self.podman.has_image(self.image)
+        if not self.has_image:
+            raise ProviderUnavailable(f"The image {self.image} is not in this machine's storage: podman pull it")
+
+    def pools(self) -> Sequence[Pool]:
+        """One pool: this machine."""
+        return (self.pool,)
+
+    def offers(self) -> Sequence[ProviderOffer]:
+        """The sizes that fit on this machine; under maintenance until its image is there."""
+        system, is_maintenance = image.OPERATING_SYSTEM, not self.is_ready()
+        return offers_of(self.pool, self.gpus, self.settings, operating_system=system, is_maintenance=is_maintenance)
+
+    def is_ready(self) -> bool:
+        """Whether launches would find their image."""
+        if not self.has_image:
+            try:
+                self.service.ensure()
+                self.has_image = self.podman.has_image(self.image)
+            except (ProviderUnavailable, Refused):
+                return False
+        return self.has_image
+
+    def launch(self, spec: LaunchSpec) -> None:
+        """Create and start the machine; see the protocol."""
+        if not self.is_ready():
+            raise ProviderUnavailable("The base image is still being built")
+        name = container.name_of(self.tag, spec.deployment_id)
+        network = self.team_network(spec.team_number)
+        with told("create the machine"):
+            for _ in range(PORT_ATTEMPTS):
+                entry = self.entry(spec.deployment_id)
+                if entry is None:
+                    place(
+                        self.podman, spec, name=name, cloud_id=self.cloud_id, image=self.image, network=network,
+                        listen_on=self.listen_on, gpus=self.gpus, resolvers=self.resolvers,
+                    )  # fmt: skip
+                elif container.moment(entry["StartedAt"]):
+                    return
+                archive = first_boot.archive(spec.authorized_keys, spec.cloud_init, spec.deployment_id)
+                self.podman.put_files(name, archive)
+                try:
+                    return self.podman.start(name)
+                except Refused as refusal:
+                    if not refusal.is_port_taken:
+                        raise
+                    # Never started, so nothing is lost: make it again with another port.
+                    self.podman.remove(name)
+        raise ProviderUnavailable("No port of this machine could be had for SSH")
+
+    def team_network(self, team_number: int) -> TeamNetwork:
+        """The team's network, with the walls around it before anything is in it."""
+        with told("prepare the team's network"):
+            network, is_new = self.networks.of_team(team_number)
+            if is_new:
+                with self.networks_lock:
+                    self.walls.raise_around([network.bridge for network in self.networks.all()])
+            return network
+
+    def observe(self) -> Sequence[Instance]:
+        """Every machine of this installation: one call, and one more for each that ended by itself, once."""
+        self.service.ensure()
+        with told("list its machines"):
+            entries = self.podman.containers([f"{CLOUD}={self.cloud_id}"])
+            return [self.instance(entry) for entry in entries]
+
+    def inspect(self, deployment_id: str) -> Instance | None:
+        """One machine, with its host keys once it has made them."""
+        self.service.ensure()
+        with told("look at the machine"):
+            entry = self.entry(deployment_id)
+            if entry is None:
+                return None
+            instance = self.instance(entry)
+            return msgspec.structs.replace(instance, host_keys=self.reported_host_keys(instance))
+
+    def stop(self, deployment_id: str) -> None:
+        """SIGTERM to everything in it, at most ten seconds, then the end; its disk stays."""
+        with told("stop the machine"):
+            self.podman.stop(container.name_of(self.tag, deployment_id), container.STOP_SECONDS)
+
+    def start(self, deployment_id: str) -> None:
+        """Start it again, with its disk and its port. Raises Rejected if it is gone."""
+        with told("start the machine"):
+            entry = self.entry(deployment_id)
+            if entry is None:
+                raise Rejected("The machine is gone")
+            try:
+                self.podman.start(container.name_of(self.tag, deployment_id))
+            except Refused as refusal:
+                if refusal.is_port_taken:
+                    raise ProviderUnavailable("Another program on the host listens on the machine's port") from refusal
+                raise
+
+    def terminate(self, deployment_id: str) -> None:
+        """End it at once and delete its disk. Raises NotYetTerminated while anything of it is left."""
+        name = container.name_of(self.tag, deployment_id)
+        try:
+            self.podman.remove(name)
+        except Refused as refusal:
+            logger.warning("Podman can't remove %s yet: %s", name, refusal.reason)
+            raise NotYetTerminated("Podman has not let go of the machine yet") from refusal
+        with told("look for the machine"):
+            if self.entry(deployment_id) is not None:
+                raise NotYetTerminated("Podman has not let go of the machine yet")
+
+    def set_authorized_keys(self, deployment_id: str, keys: Sequence[str]) -> None:
+        """Replace the keys that Forebay lets in, on a running machine or a stopped one."""
+        with told("change the machine's keys"):
+            if self.entry(deployment_id) is None:
+                raise Rejected("The machine is gone")
+            archive = first_boot.packed(first_boot.keys_file(keys))
+            self.podman.put_files(container.name_of(self.tag, deployment_id), archive)
+
+    def cloud_init_outcome(self, deployment_id: str) -> CloudInitOutcome | None:
+        """How its first boot ended, or None while it goes on or where nothing was asked of it."""
+        with told("read the machine's first boot"):
+            verdict = self.read_file(deployment_id, first_boot.OUTCOME)
+            if verdict is None:
+                return None
+            return first_boot.outcome_of(verdict, self.read_file(deployment_id, first_boot.LOG) or b"")
+
+    def logs(self, deployment_id: str, *, most_bytes: int = 65536) -> str:
+        """The end of its console, or nothing if it is gone."""
+        with told("read the machine's console"):
+            name = container.name_of(self.tag, deployment_id)
+            return container.console_text(self.podman.logs(name, most_bytes // 64, 64 * most_bytes) or b"", most_bytes)
+
+    def doctor(self) -> Sequence[Finding]:
+        """What this machine lacks."""
+        return doctor.examine(self.service, is_root=os.geteuid() == 0)
+
+    def close(self) -> None:
+        """Let go of connections. The service and the machines run on."""
+        self.podman.close()
+
+    def remove_installation(self) -> None:
+        """Take everything of this installation off the machine: machines, networks, firewall rules, service."""
+        self.service.ensure()
+        with told("remove the installation"):
+            for instance in self.observe():
+                self.terminate(instance.deployment_id)
+            self.networks.remove_all()
+        self.walls.remove()
+        self.close()
+        self.service.end()
+
+    def entry(self, deployment_id: str) -> dict[str, Any] | None:
+        """One machine as Podman lists it."""
+        labels = [f"{CLOUD}={self.cloud_id}", f"{DEPLOYMENT}={deployment_id}"]
+        return next(iter(self.podman.containers(labels)), None)
+
+    def instance(self, entry: dict[str, Any]) -> Instance:
+        """The Instance of a row of Podman's list, with the reason if it ended by itself."""
+        found = container.instance_of(entry, address=self.address, probe_address=self.listen_on_probe)
+        if found.state is not InstanceState.stopped or not entry.get("ExitCode"):
+            return found
+        key = (entry["Id"], found.stopped_at)
+        if key not in self.exit_reasons:
+            state = (self.podman.container(entry["Id"]) or {}).get("State", {})
+            self.exit_reasons[key] = container.exit_reason(entry["ExitCode"], bool(state.get("OOMKilled")))
+        return msgspec.structs.replace(found, exit_reason=self.exit_reasons[key])
+
+    @property
+    def listen_on_probe(self) -> str | None:
+        """Where Forebay itself tries SSH: always over loopback, on which every published port answers."""
+        return None if self.address == "127.0.0.1" else "127.0.0.1"
+
+    def reported_host_keys(self, instance: Instance) -> tuple[str, ...]:
+        """The public host keys that the machine wrote down at its last start; asked for until it has."""
+        key = (instance.deployment_id, instance.started_at)
+        if key not in self.host_keys and instance.state is InstanceState.running:
+            reported = self.read_file(instance.deployment_id, first_boot.HOST_KEYS)
+            if not reported:
+                return ()
+            lines = reported.decode(errors="replace").splitlines()
+            self.host_keys[key] = tuple(" ".join(line.split()[:2]) for line in lines)
+        return self.host_keys.get(key, ())
+
+    def read_file(self, deployment_id: str, path: str) -> bytes | None:
+        """A small file of a machine, or None."""
+        archive = self.podman.get_file(container.name_of(self.tag, deployment_id), path, SMALL_FILE_BYTES)
+        return first_boot.unpacked(archive).get(path.rsplit("/", 1)[-1]) if archive else None
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Turn a refusal of Podman's into ProviderUnavailable: its own words go to the log, not to the team."""
+    try:
+        yield
+    except Refused as refusal:
+        logger.warning("Podman could not %s: %s", what, refusal.reason)
+        raise ProviderUnavailable(f"Podman could not {what} (HTTP {refusal.status})") from refusal
