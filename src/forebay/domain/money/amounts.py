@@ -1,0 +1,43 @@
+"""Money as integers: one credit is one US dollar is 1,000,000 micro-dollars.
+
+No float ever takes part in a sum. JSON numbers are made here, at the edge, with decimal arithmetic, and read back here.
+The bounds keep every product inside a signed 64-bit integer: SQLite turns an overflow into a float without a word.
+"""
+
+from decimal import Decimal, InvalidOperation
+
+MICROS_PER_DOLLAR = 1_000_000
+SECONDS_PER_HOUR = 3600
+
+MAX_RATE_MICROS = 20_000_000_000
+"""$20,000 an hour; times MAX_SPAN_SECONDS it is 6.3e18, under 2**63."""
+MAX_SPAN_SECONDS = 10 * 365 * 86400
+"""The longest segment: ten years."""
+MAX_AMOUNT_MICROS = 1_000_000_000 * MICROS_PER_DOLLAR
+"""A billion dollars: the most that one transfer may move."""
+
+
+def charge_micros(rate_micros: int, seconds: int) -> int:
+    """What `seconds` at `rate_micros` an hour cost from the segment's own start: the floor, in micro-dollars.
+
+    Charging is always this, less what has been charged already, so cutting time into cycles changes nothing.
+    """
+    return rate_micros * seconds // SECONDS_PER_HOUR
+
+
+def to_dollars(amount_micros: int) -> float:
+    """The JSON number for an amount. A double holds 15 digits: exact to the micro-dollar up to $1 billion."""
+    return amount_micros / MICROS_PER_DOLLAR
+
+
+def from_dollars(value: int | float | str | Decimal) -> int:
+    """Micro-dollars of a JSON number or a typed amount. Raises ValueError if it is no number or finer than a micro."""
+    try:
+        micros = Decimal(str(value)) * MICROS_PER_DOLLAR
+    except InvalidOperation:
+        raise ValueError(f"{value!r} is not an amount of money") from None
+    if not micros.is_finite() or micros != micros.to_integral_value():
+        raise ValueError(f"{value!r} is not a whole number of micro-dollars")
+    if abs(micros) > MAX_AMOUNT_MICROS:
+        raise ValueError(f"{value!r} is more than one transfer may move")
+    return int(micros)
