@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from forebay.compute.base import Instance, InstanceState, LaunchSpec, PortForward, Rejected
+from forebay.compute.local import first_boot
 from forebay.compute.local.networks import TeamNetwork
 
 CLOUD = "io.forebay.cloud"
@@ -56,6 +57,11 @@ def limits() -> list[dict[str, Any]]:
     return [{"type": "nofile", "soft": 4096, "hard": 8192}, {"type": "nproc", "soft": 8192, "hard": 8192}]
 
 
+def shared_memory(size_bytes: int) -> list[str]:
+    """Mount options of /dev/shm."""
+    return ["rw", "nosuid", "nodev", "noexec", "mode=1777", f"size={size_bytes}"]
+
+
 def specification(
     spec: LaunchSpec, *, name: str, cloud_id: str, image: str, network: TeamNetwork, port: int, listen_on: str,
     devices: Sequence[str], resolvers: Sequence[str],
@@ -77,7 +83,7 @@ def specification(
             GPUS: ",".join(devices),
             PORT: str(port),
         },
-        "env": {"LANG": "C.UTF-8", "container": "podman"},
+        "env": {"LANG": "C.UTF-8", "container": "podman", **first_boot.environment_for(spec)},
         "userns": {"nsmode": "private"},
         "idmappings": {"UIDMap": mapping, "GIDMap": mapping},
         "netns": {"nsmode": "bridge"},
@@ -90,7 +96,11 @@ def specification(
             "pids": {"limit": PROCESSES},
         },
         "r_limits": limits(),
-        "shm_size": memory // 2,
+        # A mount of its own: the one that Podman makes is on the host, and is at times still busy when a machine ends.
+        "ipcns": {"nsmode": "none"},
+        "mounts": [
+            {"destination": "/dev/shm", "type": "tmpfs", "source": "tmpfs", "options": shared_memory(memory // 2)}
+        ],
         "cap_drop": ["all"],
         "cap_add": list(KEPT_CAPABILITIES),
         "sysctl": {"net.ipv4.ping_group_range": "0 65535"},

@@ -7,26 +7,27 @@ is what cloud-init reads. Text of files goes as base64 for the same reason.
 import base64
 import io
 import json
+import re
 import tarfile
 from collections.abc import Sequence
-from pathlib import Path
 
-from forebay.compute.base import CloudInit, CloudInitOutcome, WriteFile
+from forebay.compute.base import CloudInit, CloudInitOutcome, LaunchSpec, WriteFile
+from forebay.compute.local import image
+
+Files = dict[str, tuple[str, int]]
+"""Text and mode by path."""
 
 SEED = "var/lib/cloud/seed/nocloud"
 OUTCOME = "/var/lib/forebay/first-boot"
 LOG = "/var/lib/forebay/first-boot.log"
 LOG_BYTES = 64 * 1024
 AUTHORIZED_KEYS = "etc/forebay/authorized_keys"
+AUTHORIZED_KEYS_VARIABLE = "FOREBAY_AUTHORIZED_KEYS"
+VARIABLE_BYTES = 100_000
+"""The kernel takes 128 KiB in one variable; more keys than this go as a file."""
 HOST_KEYS = "/etc/forebay/host_keys"
-
-MACHINE_FILES = {
-    "init.sh": ("usr/lib/forebay/init", 0o755),
-    "first-boot.sh": ("usr/lib/forebay/first-boot", 0o755),
-    "sshd.conf": ("etc/ssh/sshd_config.d/forebay.conf", 0o644),
-    "cloud.cfg": ("etc/cloud/cloud.cfg", 0o644),
-}
-"""Files of `machine/`: they aren't in the image, so that it need not be built again for them, nor be ours."""
+HOST_KEY_LINE = re.compile(r"^forebay: host key (\S+ \S+)\s*$", re.M)
+"""How the init tells its host keys on the console."""
 
 
 def quoted(text: str) -> str:
@@ -58,22 +59,47 @@ def file_lines(file: WriteFile) -> list[str]:
     return [f"  - {given[0]}", *(f"    {line}" for line in given[1:])]
 
 
-def archive(authorized_keys: Sequence[str], cloud_init: CloudInit | None, instance_id: str) -> bytes:
-    """The files a machine gets before its first start, as a tar archive."""
-    folder = Path(__file__).parent / "machine"
-    files = {target: ((folder / name).read_text(), mode) for name, (target, mode) in MACHINE_FILES.items()}
-    if cloud_init is not None:
-        files[f"{SEED}/user-data"] = (user_data(cloud_init), 0o600)
-        files[f"{SEED}/meta-data"] = (json.dumps({"instance-id": instance_id}) + "\n", 0o600)
-    return packed(files | keys_file(authorized_keys))
+def seed(cloud_init: CloudInit, instance_id: str) -> Files:
+    """What cloud-init reads."""
+    return {
+        f"{SEED}/user-data": (user_data(cloud_init), 0o600),
+        f"{SEED}/meta-data": (json.dumps({"instance-id": instance_id}) + "\n", 0o600),
+    }
 
 
-def keys_file(authorized_keys: Sequence[str]) -> dict[str, tuple[str, int]]:
+def machine_files() -> Files:
+    """The init and its configuration, for an image that isn't ours."""
+    placed = image.MACHINE_FILES.items()
+    return {path.lstrip("/"): ((image.FOLDER / name).read_text(), mode) for name, (path, mode) in placed}
+
+
+def keys_text(authorized_keys: Sequence[str]) -> str:
+    """The text of an authorized_keys file."""
+    return "".join(f"{key.strip()}\n" for key in authorized_keys)
+
+
+def files_for(spec: LaunchSpec, *, is_own_image: bool) -> Files:
+    """What has to be put into the machine before its first start: mostly nothing, for that takes a fifth of a second."""
+    files: Files = {} if is_own_image else machine_files()
+    if spec.cloud_init is not None:
+        files |= seed(spec.cloud_init, spec.deployment_id)
+    if len(keys_text(spec.authorized_keys)) > VARIABLE_BYTES:
+        files |= keys_file(spec.authorized_keys)
+    return files
+
+
+def environment_for(spec: LaunchSpec) -> dict[str, str]:
+    """The variables of the machine's init: the keys of the launch."""
+    text = keys_text(spec.authorized_keys)
+    return {AUTHORIZED_KEYS_VARIABLE: text} if len(text) <= VARIABLE_BYTES else {}
+
+
+def keys_file(authorized_keys: Sequence[str]) -> Files:
     """The file of those keys that Forebay lets in; what a person adds in ~/.ssh by hand is apart from it."""
-    return {AUTHORIZED_KEYS: ("".join(f"{key.strip()}\n" for key in authorized_keys), 0o600)}
+    return {AUTHORIZED_KEYS: (keys_text(authorized_keys), 0o600)}
 
 
-def packed(files: dict[str, tuple[str, int]]) -> bytes:
+def packed(files: Files) -> bytes:
     """A tar archive of text files, each with its mode, all root's."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:

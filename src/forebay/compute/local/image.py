@@ -42,15 +42,27 @@ AFTERWARDS = (
     'rm -f "$1"/etc/dpkg/dpkg.cfg.d/99mmdebstrap "$1"/etc/apt/apt.conf.d/99mmdebstrap',
     'rm -f "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/* "$1"/etc/cloud/cloud.cfg.d/90_dpkg.cfg',
     *(f'echo "{source}" >> "$1"/etc/apt/sources.list' for source in SOURCES),
+    # A copy loses the file capability, which a machine may not have: ping works without it.
+    'cp "$1"/usr/bin/ping "$1"/usr/bin/ping.new && mv "$1"/usr/bin/ping.new "$1"/usr/bin/ping',
     "chroot \"$1\" usermod -p '*' root",
 )
 
+MACHINE_FILES = {
+    "init.sh": ("/usr/lib/forebay/init", 0o755),
+    "first-boot.sh": ("/usr/lib/forebay/first-boot", 0o755),
+    "sshd.conf": ("/etc/ssh/sshd_config.d/forebay.conf", 0o644),
+    "cloud.cfg": ("/etc/cloud/cloud.cfg", 0o644),
+}
+"""Files of `machine/`, where they go, and their modes. An image that isn't ours gets them before its first start."""
+
 logger = logging.getLogger(__name__)
+FOLDER = Path(__file__).parent / "machine"
 
 
 def reference() -> str:
     """The image's full name; its tag is the hash of everything that makes it."""
-    recipe = repr((SUITE, PACKAGES, LEFT_OUT, AFTERWARDS)).encode()
+    texts = [(FOLDER / name).read_text() for name in MACHINE_FILES]
+    recipe = repr((SUITE, PACKAGES, LEFT_OUT, AFTERWARDS, MACHINE_FILES, texts)).encode()
     return f"localhost/forebay/debian-12:{hashlib.sha256(recipe).hexdigest()[:12]}"
 
 
@@ -107,7 +119,9 @@ def debootstrap(archive: Path, say: Callable[[str], None]) -> None:
     command = ["mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
     command += [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
     # The archive is all that remains of it, so nothing need reach the disk on the way.
-    command += ["--dpkgopt=force-unsafe-io", "--customize-hook=" + "; ".join(AFTERWARDS)]
+    command += ["--dpkgopt=force-unsafe-io"]
+    placed = [f'install -D -m {mode:o} "{FOLDER}/{name}" "$1"{path}' for name, (path, mode) in MACHINE_FILES.items()]
+    command += ["--customize-hook=" + "; ".join([*AFTERWARDS, *placed])]
     command += [SUITE, str(archive), *sources()]
     run(command, say, environment=dict(os.environ))
 

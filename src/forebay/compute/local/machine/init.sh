@@ -3,30 +3,42 @@
 # SIGTERM ends everything in order: every process is asked, has eight seconds, and is then made to go.
 
 umask 022
-mkdir -p /run/sshd /run/forebay
-rm -f /run/sshd.pid /run/nologin /run/forebay/*
+mkdir -p /run/sshd /run/forebay /etc/forebay /var/lib/forebay
+rm -f /run/sshd.pid /run/nologin
 
 end_everything() {
     trap '' TERM INT
     kill -TERM -1 2>/dev/null
     ticks=0
-    while [ "$ticks" -lt 80 ] && [ "$(ls -d /proc/[0-9]* | wc -l)" -gt "$1" ]; do
+    # Until only tini and this script are left.
+    while set -- /proc/[0-9]*; [ $# -gt 2 ] && [ "$ticks" -lt 80 ]; do
         sleep 0.1
         ticks=$((ticks + 1))
     done
     kill -KILL -1 2>/dev/null
     exit 0
 }
-# tini, this script, and the two processes of the command substitution that counts them.
-trap 'end_everything 4' TERM INT
+trap end_everything TERM INT
 
+# The keys of the launch; from then on the file is what counts.
+if [ ! -e /etc/forebay/authorized_keys ]; then
+    printf '%s\n' "$FOREBAY_AUTHORIZED_KEYS" >/etc/forebay/authorized_keys.new
+    mv /etc/forebay/authorized_keys.new /etc/forebay/authorized_keys
+fi
+unset FOREBAY_AUTHORIZED_KEYS
+
+# Made in a folder of their own first: a key that a sudden end left half written is made again.
 for kind in ed25519 ecdsa; do
     key=/etc/ssh/ssh_host_${kind}_key
-    [ -s "$key.pub" ] || { rm -f "$key" "$key.pub"; ssh-keygen -q -t "$kind" -N '' -C '' -f "$key"; }
+    if [ ! -s "$key" ] || [ ! -s "$key.pub" ]; then
+        rm -rf /etc/ssh/new && mkdir -m 0700 /etc/ssh/new
+        ssh-keygen -q -t "$kind" -N '' -C '' -f "/etc/ssh/new/key"
+        mv /etc/ssh/new/key.pub "$key.pub" && mv /etc/ssh/new/key "$key"
+    fi
 done
-
-cat /etc/ssh/ssh_host_*_key.pub >/etc/forebay/host_keys.new
-mv /etc/forebay/host_keys.new /etc/forebay/host_keys
+rm -rf /etc/ssh/new
+sed 's/^/forebay: host key /' /etc/ssh/ssh_host_*_key.pub
+cat /etc/ssh/ssh_host_*_key.pub >/etc/forebay/host_keys
 
 keep_sshd() {
     while :; do
@@ -40,7 +52,7 @@ keep_sshd() {
 keep_sshd &
 
 if [ -s /var/lib/cloud/seed/nocloud/user-data ] && [ ! -e /var/lib/forebay/first-boot ]; then
-    /usr/lib/forebay/first-boot >>/var/log/cloud-init-output.log 2>&1 </dev/null &
+    /usr/lib/forebay/first-boot >/dev/null 2>&1 </dev/null &
 fi
 
 while :; do

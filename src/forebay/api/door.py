@@ -1,0 +1,385 @@
+"""From a request to an answer: read, let in, carried out in one transaction, written.
+
+The order is always the same: the credential and its rate limit, then the body, then permission and effect in one transaction, then
+commit, then the nudge to whoever carries the rest out. The domain raises, this file alone turns errors into answers and commits.
+"""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from forebay.api.envelope import encoder, refusal
+from forebay.api.limits import RateLimiter
+from forebay.api.reading import read_body, read_query
+from forebay.api.route import Needs, Route
+from forebay.clock import Clock
+from forebay.domain.people import credentials, retries
+from forebay.domain.people.access import Caller, Credential, Target, TeamContext, enter
+from forebay.domain.people.retries import Answer, RetryKey
+from forebay.domain.people.roles import Permission
+from forebay.errors import BadRequest, Conflict, Forbidden, ForebayError, NotFound, Unauthenticated, Unavailable
+from forebay.ids import is_id
+from forebay.settings import Settings
+from forebay.storage.database import Database
+
+log = logging.getLogger("forebay.access")
+errors = logging.getLogger("forebay.errors")
+
+INLINE_ROWS = 100
+THREADS = 24
+MOST_KEY_CHARACTERS = 255
+
+
+class TooManyRows(Exception):
+    """A read on the event loop found more than it may handle there: it is run again in a thread."""
+
+
+class Tally:
+    """How many requests of one kind there were, and their time."""
+
+    __slots__ = ("count", "seconds")
+
+    def __init__(self) -> None:
+        self.count, self.seconds = 0, 0.0
+
+
+class Incoming(msgspec.Struct, frozen=True):
+    """What is needed of a request, read off the event loop's objects once."""
+
+    path: str
+    parameters: dict[str, str]
+    query: bytes
+    body: bytes
+    authorization: str
+    retry_key: str
+    address: str
+    user_agent: str
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """What the wire needs of the program around it."""
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    secret_key: bytes
+    public_url: Callable[[], str]
+    nudge: Callable[[str], None]
+    provider_names: tuple[str, ...]
+    status: Callable[[], dict[str, Any]]
+    """The health of the worker, for /healthz and /metrics."""
+
+
+class Call:
+    """What a route's function gets: who asks, when, on which connection, and what the program offers."""
+
+    __slots__ = (
+        "connection",
+        "incoming",
+        "is_inline",
+        "most_rows",
+        "now",
+        "nudges",
+        "person",
+        "services",
+        "team_or_none",
+    )
+
+    def __init__(self, services: Services, incoming: Incoming, connection: Connection, now: datetime) -> None:
+        self.services, self.incoming, self.connection, self.now = services, incoming, connection, now
+        self.person: Caller | None = None
+        self.team_or_none: TeamContext | None = None
+        self.is_inline = False
+        self.most_rows = 1_000_000
+        self.nudges: list[str] = []
+
+    @property
+    def settings(self) -> Settings:
+        """The settings."""
+        return self.services.settings
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks, on routes that need a credential."""
+        if self.person is None:
+            raise Unauthenticated
+        return self.person
+
+    @property
+    def team(self) -> TeamContext:
+        """The team, on routes that have one."""
+        if self.team_or_none is None:
+            raise NotFound("Team")
+        return self.team_or_none
+
+    def demand_session(self) -> None:
+        """Raise Forbidden for an API key."""
+        if self.caller.api_key_id is not None:
+            raise Forbidden("This is done by a person who is signed in, not with an API key.", code="SESSION_NEEDED")
+
+    def nudge(self, name: str) -> None:
+        """Wake a reconciler once the transaction is committed."""
+        self.nudges.append(name)
+
+
+class Door:
+    """Carries requests out. One for each server."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.limiter = RateLimiter(services.clock)
+        self.executor = ThreadPoolExecutor(THREADS, thread_name_prefix="forebay-request")
+        self.tallies: dict[tuple[str, str, int], Tally] = {}
+        self.uses: dict[str, tuple[datetime, str]] = {}
+
+    async def handle(self, route: Route, incoming: Incoming) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of the answer. Nothing that is raised gets past here."""
+        began = time.perf_counter()
+        if route.is_inline and self.services.database.is_sqlite:
+            try:
+                answer = self.answer(route, incoming, is_inline=True)
+            except TooManyRows:
+                answer = await self.in_thread(route, incoming)
+        else:
+            answer = await self.in_thread(route, incoming)
+        self.note(route, incoming, answer[0], time.perf_counter() - began)
+        return answer
+
+    async def in_thread(self, route: Route, incoming: Incoming) -> tuple[int, dict[str, str], bytes]:
+        """Carry the request out beside the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self.executor, self.answer, route, incoming)
+
+    def note(self, route: Route, incoming: Incoming, status: int, seconds: float) -> None:
+        """Count the request for the metrics; log what changed something or went wrong. Never a query string: it may hold a token."""
+        tally = self.tallies.get((route.method, route.path, status))
+        if tally is None:
+            tally = self.tallies[route.method, route.path, status] = Tally()
+        tally.count += 1
+        tally.seconds += seconds
+        if route.method != "GET" or status >= 400:
+            log.info(
+                "request",
+                extra={
+                    "method": route.method,
+                    "path": incoming.path if "token" not in route.path else route.path,
+                    "status": status,
+                    "milliseconds": round(seconds * 1000, 1),
+                    "address": incoming.address,
+                },
+            )
+
+    def answer(self, route: Route, incoming: Incoming, *, is_inline: bool = False) -> tuple[int, dict[str, str], bytes]:
+        """The answer, with every error made into one."""
+        try:
+            return self.carry_out(route, incoming, is_inline=is_inline)
+        except ForebayError as error:
+            return refusal(error)
+        except TooManyRows:
+            raise
+        except (OperationalError, PoolTimeout) as error:
+            errors.warning("database busy or away", extra={"path": route.path, "reason": type(error).__name__})
+            return refusal(Unavailable("The database does not answer at this moment. Try again."))
+        except Exception as error:
+            # Parameters of a failed statement may be secrets: only the kind of the error is logged for those.
+            is_sql = isinstance(error, DBAPIError)
+            errors.error(
+                "request failed", exc_info=not is_sql, extra={"path": route.path, "kind": type(error).__name__}
+            )
+            return refusal(ForebayError("Something went wrong on our side. Nothing was changed."))
+
+    def carry_out(self, route: Route, incoming: Incoming, *, is_inline: bool) -> tuple[int, dict[str, str], bytes]:
+        """Let in, read, run. Raises ForebayError."""
+        credential = self.credential(route, incoming)
+        if not route.writes:
+            query = None if route.query is None else read_query(route.query, incoming.query)
+            with self.services.database.read() as connection:
+                call = self.call(route, incoming, connection)
+                call.is_inline, call.most_rows = is_inline, INLINE_ROWS if is_inline else call.most_rows
+                self.admit(call, route, credential, self.target_id(route, incoming, query, None), counts=True)
+                result = self.invoke(call, route, query, None)
+                return route.status, {}, result if isinstance(result, bytes) else encoder.encode(result)
+        return self.write(route, incoming, credential)
+
+    def write(
+        self, route: Route, incoming: Incoming, credential: Credential | None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """A request that changes something. Who asks is found first without the writer's lock, then again under it."""
+        person = None
+        if credential is not None:
+            with self.services.database.read() as connection:
+                call = self.call(route, incoming, connection)
+                self.admit(call, msgspec.structs.replace(route, target=Target.nothing), credential, None, counts=True)
+                person = call.caller
+        query = None if route.query is None else read_query(route.query, incoming.query)
+        body: Any = None if route.body is None else read_body(route.body, incoming.body)
+        if route.before is not None:
+            body = body, route.before(self.services, body)
+        retry = self.retry(route, incoming, person)
+        if retry is None:
+            status, payload, nudges = self.commit(route, incoming, credential, query, body, None, "")
+        else:
+            with self.services.database.begin() as connection:
+                claim = retries.begin(connection, retry, now=self.services.clock.now())
+            if isinstance(claim, Answer):
+                return self.replay(route, claim)
+            status, payload, nudges = self.commit_once(route, incoming, credential, query, body, retry, claim)
+        for name in nudges:
+            self.services.nudge(name)
+        return status, {}, payload
+
+    def commit_once(
+        self,
+        route: Route,
+        incoming: Incoming,
+        credential: Credential | None,
+        query: Any,
+        body: Any,
+        retry: RetryKey,
+        claim: str,
+    ) -> tuple[int, bytes, list[str]]:
+        """Run under an idempotency key: the answer is stored with the effect; a refusal is stored too, but for 429 and 5xx."""
+        try:
+            return self.commit(route, incoming, credential, query, body, retry, claim)
+        except ForebayError as error:
+            status, _, payload = refusal(error)
+            with self.services.database.begin() as connection:
+                if status == 429 or status >= 500:
+                    retries.forget(connection, retry, claim)
+                else:
+                    retries.keep(connection, retry, claim, Answer(status, payload))
+            raise
+        except Exception:
+            with self.services.database.begin() as connection:
+                retries.forget(connection, retry, claim)
+            raise
+
+    def commit(
+        self,
+        route: Route,
+        incoming: Incoming,
+        credential: Credential | None,
+        query: Any,
+        body: Any,
+        retry: RetryKey | None,
+        claim: str,
+    ) -> tuple[int, bytes, list[str]]:
+        """Permission and effect in one transaction, with the answer beside them where a retry may ask for it."""
+        with self.services.database.begin() as connection:
+            call = self.call(route, incoming, connection)
+            self.admit(call, route, credential, self.target_id(route, incoming, query, body), counts=False)
+            result = self.invoke(call, route, query, body)
+            payload = result if isinstance(result, bytes) else encoder.encode(result)
+            if retry is not None:
+                kept = payload if route.is_replayable else b""
+                retries.keep(connection, retry, claim, Answer(route.status, kept))
+        return route.status, payload, call.nudges
+
+    def replay(self, route: Route, answer: Answer) -> tuple[int, dict[str, str], bytes]:
+        """The stored answer; one that held a secret is never given again."""
+        if not route.is_replayable and answer.status == route.status:
+            raise Conflict("This was done already, and its answer is shown only once.", code="ALREADY_DONE")
+        return answer.status, {"idempotency-replayed": "true"}, answer.body
+
+    def retry(self, route: Route, incoming: Incoming, person: Caller | None) -> RetryKey | None:
+        """The idempotency key of the request, if it has one that counts. Raises BadRequest."""
+        if not incoming.retry_key or person is None or not route.takes_retry_key:
+            return None
+        if len(incoming.retry_key) > MOST_KEY_CHARACTERS or not incoming.retry_key.isprintable():
+            raise BadRequest(
+                "The Idempotency-Key is not usable.", details={"Idempotency-Key": "at most 255 printable characters"}
+            )
+        digest = hashlib.sha256(incoming.query + b"\0" + incoming.body).hexdigest()
+        return RetryKey(person.user_id, route.method, incoming.path[:300], incoming.retry_key, digest)
+
+    def call(self, route: Route, incoming: Incoming, connection: Connection) -> Call:
+        """A fresh call on this connection."""
+        return Call(self.services, incoming, connection, self.services.clock.now())
+
+    def credential(self, route: Route, incoming: Incoming) -> Credential | None:
+        """What the request carries, hashed; None where none is needed. Raises Unauthenticated for what can't be one."""
+        if route.needs is Needs.nothing:
+            self.limiter.count(incoming.address, self.services.settings.rate_limit_anonymous)
+            return None
+        scheme, _, token = incoming.authorization.partition(" ")
+        token = token.strip()
+        is_key = credentials.is_well_formed(token, self.services.settings.api_key_prefix)
+        if scheme.lower() == "bearer" and (is_key or credentials.is_well_formed(token, credentials.SESSION_PREFIX)):
+            return Credential(credentials.hash_token(token, self.services.secret_key), is_key, incoming.address)
+        self.limiter.count(incoming.address, self.services.settings.rate_limit_anonymous)
+        raise Unauthenticated
+
+    def admit(
+        self, call: Call, route: Route, credential: Credential | None, wanted_id: str | None, *, counts: bool
+    ) -> None:
+        """Put who asks, and their team, into the call. Raises Unauthenticated, NotFound, Forbidden, RateLimitExceeded."""
+        if credential is None:
+            return
+        target = Target.team if route.target is Target.current and wanted_id else route.target
+        settings = self.services.settings
+        try:
+            call.person, call.team_or_none = enter(call.connection, credential, target, wanted_id, now=call.now)
+        except Unauthenticated:
+            self.limiter.count(credential.address, settings.rate_limit_anonymous)
+            raise
+        except ForebayError:
+            # Whoever is known is counted, also where what they ask for is not found.
+            if counts:
+                self.count_known(credential)
+            raise
+        if counts:
+            self.count_known(credential)
+        if call.person.api_key_id is not None:
+            self.uses[call.person.api_key_id] = (call.now, credential.address)
+            if route.needs is Needs.session:
+                call.demand_session()
+        if isinstance(route.needs, Permission) and call.team_or_none is not None and target is not Target.nothing:
+            call.team_or_none.demand(route.needs)
+
+    def count_known(self, credential: Credential) -> None:
+        """Count a request of a credential against its own limit."""
+        self.limiter.count(credential.secret_hash, self.services.settings.rate_limit_key)
+
+    def target_id(self, route: Route, incoming: Incoming, query: Any, body: Any) -> str | None:
+        """The id that names the team. What is no id can't exist: NotFound."""
+        source, _, name = route.target_from.partition(":")
+        found: str | None = None
+        if source == "path":
+            found = incoming.parameters.get(name)
+        elif source in ("query", "body"):
+            found = getattr(query if source == "query" else body, "team_id", None)
+        if source == "body" and route.target is Target.team and not found:
+            sentence = "Team ID is required for authenticated deployments"
+            raise BadRequest(sentence, code="TEAM_REQUIRED", details={"teamId": "required"})
+        if found and not is_id(found):
+            raise NotFound({Target.deployment: "Deployment", Target.ssh_key: "SSH key"}.get(route.target, "Team"))
+        return found
+
+    def invoke(self, call: Call, route: Route, query: Any, body: Any) -> Any:
+        """Call the route's function with what it takes."""
+        values: dict[str, Any] = dict(call.incoming.parameters)
+        if route.query is not None:
+            values["query"] = query
+        if route.before is not None:
+            body, values["prepared"] = body
+        if route.body is not None:
+            values["body"] = body
+        return route.function(call, **values)
+
+    def take_uses(self) -> list[tuple[str, datetime, str]]:
+        """The last uses of keys since this was last asked."""
+        uses, self.uses = self.uses, {}
+        return [(key_id, at, address) for key_id, (at, address) in uses.items()]
+
+    def close(self) -> None:
+        """Let running requests end."""
+        self.executor.shutdown(wait=True, cancel_futures=True)

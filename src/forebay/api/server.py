@@ -1,0 +1,174 @@
+"""The declared routes as a Litestar application, with what concerns all of them: addresses behind proxies, bodies, unknown paths."""
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Any
+
+from litestar import Litestar, Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException, MethodNotAllowedException
+from litestar.handlers import HTTPRouteHandler
+from litestar.response.base import ASGIResponse
+
+from forebay.api import (
+    api_keys,
+    auth,
+    balance,
+    deployments,
+    kubernetes,
+    me,
+    offers,
+    openapi,
+    providers,
+    ssh_keys,
+    teams,
+)
+from forebay.api.door import Door, Incoming
+from forebay.api.envelope import encoder, refusal
+from forebay.api.route import ROUTES, Route
+from forebay.errors import BadRequest, BodyTooLarge, ForebayError, MethodNotAllowed, NotFound
+
+NOUNS = (api_keys, auth, balance, deployments, kubernetes, me, offers, providers, ssh_keys, teams)
+"""Importing them declares their routes."""
+
+AnyRequest = Request[Any, Any, State]
+
+
+class Proxies:
+    """Whose X-Forwarded-For is believed."""
+
+    def __init__(self, trusted: Sequence[str]) -> None:
+        self.networks = [ipaddress.ip_network(network, strict=False) for network in trusted]
+
+    def client(self, peer: str, forwarded_for: str) -> str:
+        """The address of the client: the last one in the chain that is not a trusted proxy."""
+        if not self.networks or not forwarded_for or not self.trusts(peer):
+            return peer
+        address = peer
+        for part in reversed(forwarded_for.split(",")):
+            address = part.strip()[:64] or peer
+            if not self.trusts(address):
+                break
+        return address
+
+    def trusts(self, text: str) -> bool:
+        """Whether the address belongs to a trusted proxy."""
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            return False
+        return any(address in network for network in self.networks)
+
+
+async def read_limited(request: AnyRequest, limit: int) -> bytes:
+    """The whole body. Raises BodyTooLarge as soon as that is known; what comes after the limit is not kept."""
+    length = request.headers.get("content-length", "0")
+    if length.isdigit() and int(length) > limit:
+        raise too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message: Any = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise BadRequest("The request was not sent to its end.")
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise too_large(limit)
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def too_large(limit: int) -> BodyTooLarge:
+    """A 413 that says the limit."""
+    return BodyTooLarge(f"The body is larger than {limit} bytes.", details={"limit": limit})
+
+
+def respond(status: int, headers: dict[str, str], payload: bytes) -> ASGIResponse:
+    """Bytes of JSON as an answer."""
+    return ASGIResponse(
+        body=payload,
+        status_code=status,
+        media_type="application/json",
+        headers={"cache-control": "no-store", "x-content-type-options": "nosniff", **headers},
+    )
+
+
+def handler(route: Route, door: Door, proxies: Proxies) -> HTTPRouteHandler:
+    """A Litestar handler that brings requests of one route to the door."""
+    limit = door.services.settings.body_limit_bytes
+    reads_body = route.method in ("POST", "PUT", "PATCH")
+
+    async def endpoint(request: AnyRequest) -> ASGIResponse:
+        scope = request.scope
+        headers = {name: value for name, value in scope["headers"] if name in WANTED}
+        client = scope.get("client")
+        try:
+            body = await read_limited(request, limit) if reads_body else b""
+            incoming = Incoming(
+                path=scope["path"],
+                parameters=scope.get("path_params", {}),
+                query=scope["query_string"],
+                body=body,
+                authorization=headers.get(b"authorization", b"").decode("latin-1"),
+                retry_key=headers.get(b"idempotency-key", b"").decode("latin-1"),
+                address=proxies.client(
+                    client[0] if client else "unknown", headers.get(b"x-forwarded-for", b"").decode("latin-1")
+                ),
+                user_agent=headers.get(b"user-agent", b"").decode("latin-1"),
+            )
+        except ForebayError as error:
+            return respond(*refusal(error))
+        return respond(*await door.handle(route, incoming))
+
+    path = route.path.replace("}", ":str}")
+    method: Any = route.method
+    return HTTPRouteHandler(path, http_method=method, name=f"{route.method} {route.path}", status_code=200)(
+        endpoint
+    )
+
+
+WANTED = frozenset((b"authorization", b"idempotency-key", b"x-forwarded-for", b"user-agent"))
+
+
+def document_handler(door: Door) -> HTTPRouteHandler:
+    """`/api/openapi.json`, written once when it is first asked for."""
+    written: list[bytes] = []
+
+    async def endpoint() -> ASGIResponse:
+        if not written:
+            written.append(encoder.encode(openapi.document(ROUTES, door.services.public_url())))
+        return respond(200, {"cache-control": "public, max-age=60"}, written[0])
+
+    return HTTPRouteHandler("/api/openapi.json", http_method="GET", name="openapi")(endpoint)
+
+
+def on_http_error(request: AnyRequest, error: HTTPException) -> Response[bytes]:
+    """What Litestar itself refuses: paths and methods that don't exist."""
+    found: ForebayError
+    if isinstance(error, MethodNotAllowedException):
+        found = MethodNotAllowed(f"{request.method} is not possible here.")
+    elif error.status_code == 404:
+        found = NotFound("Page" if not request.scope["path"].startswith("/api") else "Route")
+    elif error.status_code < 500:
+        found = BadRequest("The request is not valid.")
+    else:
+        found = ForebayError("Something went wrong on our side. Nothing was changed.")
+    status, headers, payload = refusal(found)
+    return Response(
+        payload, status_code=status, media_type="application/json", headers={**dict(error.headers or {}), **headers}
+    )
+
+
+def build(door: Door, more: Sequence[HTTPRouteHandler] = ()) -> Litestar:
+    """The application. `more` are handlers of others: pages, health."""
+    proxies = Proxies(door.services.settings.trusted_proxies)
+    handlers = [handler(route, door, proxies) for route in ROUTES]
+    return Litestar(
+        [*handlers, document_handler(door), *more],
+        openapi_config=None,
+        exception_handlers={HTTPException: on_http_error},
+        logging_config=None,
+        on_shutdown=[door.close],
+    )

@@ -1,0 +1,294 @@
+"""The only wiring: database, secret key, providers, mail, routes, worker. Everything else gets what it needs from here."""
+
+import fcntl
+import ipaddress
+import logging
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+import sqlalchemy as sa
+import uvicorn
+from litestar import Litestar
+
+from forebay import ids, mail
+from forebay.api import health, server
+from forebay.api.door import Door, Services
+from forebay.clock import Clock, SystemClock
+from forebay.compute.base import Provider
+from forebay.domain.machines import lifecycle
+from forebay.domain.machines.deployments import Limits
+from forebay.domain.money import ledger
+from forebay.domain.people import credentials
+from forebay.settings import InvalidSetting, Settings
+from forebay.storage import migrations
+from forebay.storage.database import Database
+from forebay.storage.tables import cloud
+from forebay.web import pages
+from forebay.worker.catalogue import OfferReconciler
+from forebay.worker.clock_guard import ClockGuard
+from forebay.worker.deduction_cycle import CycleReconciler
+from forebay.worker.deployments import DeploymentReconciler
+from forebay.worker.housekeeping import HousekeepingReconciler
+from forebay.worker.loop import Reconciler, Worker
+from forebay.worker.mails import MailReconciler
+from forebay.worker.sightings import SightingReconciler
+from forebay.worker.ssh_probe import answers
+
+log = logging.getLogger(__name__)
+
+
+class AlreadyRunning(RuntimeError):
+    """Another process works on this data folder; on SQLite there is one at a time."""
+
+
+class WrongSecretKey(RuntimeError):
+    """The secret key is not the one that this database was made with: no credential in it could be checked."""
+
+
+class Forebay:
+    """One process's view of a cloud: what is opened once and shared."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        make_private_folder(settings.data_dir)
+        self.was_migrated = migrations.upgrade(settings.sqlalchemy_url)
+        self.database = Database(settings.sqlalchemy_url)
+        self.secret_key = read_secret_key(settings)
+        self.cloud_id = self.open_cloud()
+        self.folder_lock: IO[str] | None = None
+        self.sender = mail.sender(settings)
+        self.worker: Worker | None = None
+        self.providers: Mapping[str, Provider] = {}
+
+    def open_cloud(self) -> str:
+        """The id of this cloud, made at the very first start. Raises WrongSecretKey."""
+        check = credentials.key_check(self.secret_key)
+        with self.database.read() as connection:
+            row = connection.execute(sa.select(cloud)).first()
+        if row is None:
+            with self.database.begin() as connection:
+                row = connection.execute(sa.select(cloud)).first()
+                if row is None:
+                    now = self.clock.now()
+                    connection.execute(sa.insert(cloud).values(id=ids.new_id(now), created_at=now, key_check=check))
+                    ledger.open_system_accounts(connection)
+                    row = connection.execute(sa.select(cloud)).one()
+        if row.key_check != check:
+            raise WrongSecretKey(
+                "FOREBAY_SECRET_KEY (or secret.key in the data folder) is not the one this database was made with"
+            )
+        return str(row.id)
+
+    def lock_folder(self) -> None:
+        """On SQLite one server works on a data folder at a time. Raises AlreadyRunning."""
+        if not self.settings.is_sqlite:
+            return
+        path = self.settings.data_dir / "server.lock"
+        self.folder_lock = path.open("a")
+        try:
+            fcntl.flock(self.folder_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(f"another Forebay server works on {self.settings.data_dir.absolute()}") from None
+
+    def open_providers(self, public_url: str) -> None:
+        """Make the providers that the settings name; they come up in the worker."""
+        settings = self.settings if self.settings.public_url else replace(self.settings, public_url=public_url)
+        self.providers = {name: make_provider(name, settings, self.cloud_id) for name in self.settings.providers}
+
+    def build_worker(self, more: tuple[Reconciler, ...] = ()) -> Worker:
+        """All reconcilers. `open_providers` comes first."""
+        settings, database, clock = self.settings, self.database, self.clock
+        guard = ClockGuard(database, clock, jump_seconds=settings.clock_jump_seconds)
+        limits = Limits(minimum_micros=settings.minimum_launch_micros, creations=settings.rate_limit_creations)
+        sightings = SightingReconciler(
+            database, self.providers, clock, guard, end_orphans=settings.end_orphans, nudge=self.nudge
+        )
+        self.worker = Worker(
+            [
+                OfferReconciler(database, self.providers, clock),
+                DeploymentReconciler(
+                    database,
+                    self.providers,
+                    clock,
+                    limits,
+                    probe=answers,
+                    launch_timeout_seconds=settings.launch_timeout_seconds,
+                    nudge=self.nudge,
+                ),
+                sightings,
+                CycleReconciler(
+                    database,
+                    clock,
+                    sightings,
+                    guard,
+                    cycle_seconds=settings.cycle_seconds,
+                    disk_grace_days=settings.disk_grace_days,
+                    nudge=self.nudge,
+                ),
+                MailReconciler(database, self.sender, clock),
+                *more,
+            ],
+            clock,
+        )
+        return self.worker
+
+    def start_worker(self) -> None:
+        """Begin to reconcile. Alone on its data folder, a server knows that leases of the past are nobody's."""
+        if self.worker is None:
+            return
+        if self.settings.is_sqlite and self.folder_lock is not None:
+            with self.database.begin() as connection:
+                lifecycle.release_all(connection)
+        self.worker.start()
+
+    def nudge(self, name: str) -> None:
+        """Wake a reconciler, if this process has the worker; else its schedule finds the work."""
+        if self.worker is not None:
+            self.worker.nudge(name)
+
+    def status(self) -> dict[str, Any]:
+        """How the worker is, for /healthz and /metrics: seconds since each reconciler's last good round, and failures."""
+        if self.worker is None:
+            return {}
+        return {
+            name: {"secondsSince": self.worker.seconds_since(name), "failures": self.worker.failures[name]}
+            for name in self.worker.reconcilers
+        }
+
+    def close(self) -> None:
+        """Stop the worker, let go of providers and database."""
+        if self.worker is not None:
+            self.worker.stop()
+        for provider in self.providers.values():
+            with suppress(Exception):
+                provider.close()
+        self.database.close()
+        if self.folder_lock is not None:
+            self.folder_lock.close()
+
+
+def make_provider(name: str, settings: Settings, cloud_id: str) -> Provider:
+    """A provider by its name. Raises InvalidSetting."""
+    if name == "local":
+        from forebay.compute.local import LocalProvider
+
+        return LocalProvider(settings, cloud_id)
+    raise InvalidSetting(f"FOREBAY_PROVIDERS: there is no provider {name!r}")
+
+
+def build_image(settings: Settings, say: Callable[[str], None]) -> None:
+    """Build the base image of local machines now, saying what is done."""
+    from forebay.compute.local import LocalProvider, image
+
+    provider = LocalProvider(settings, "0" * 24)
+    try:
+        provider.service.ensure()
+        image.build(provider.service, say)
+    finally:
+        provider.close()
+
+
+def make_private_folder(folder: Path) -> None:
+    """The data folder, for its owner alone."""
+    if not folder.exists():
+        folder.mkdir(parents=True, mode=0o700)
+
+
+def read_secret_key(settings: Settings) -> bytes:
+    """The key under which credentials are hashed: the setting, or a file in the data folder that is made once."""
+    if settings.secret_key:
+        return settings.secret_key.encode()
+    path = settings.data_dir / "secret.key"
+    if not path.exists():
+        partial = path.with_name(f"secret.key.{os.getpid()}")
+        partial.touch(mode=0o600)
+        partial.write_text(secrets.token_hex(32) + "\n")
+        with suppress(FileExistsError):
+            os.link(partial, path)
+        partial.unlink()
+    return path.read_text().strip().encode()
+
+
+def public_url(settings: Settings, port: int) -> str:
+    """The address that links are made from: the setting, or where the server listens."""
+    if settings.public_url:
+        return settings.public_url.rstrip("/")
+    host = settings.host
+    with suppress(ValueError):
+        address = ipaddress.ip_address(host)
+        if address.is_unspecified:
+            host = "127.0.0.1" if address.version == 4 else "[::1]"
+        elif address.version == 6:
+            host = f"[{host}]"
+    return f"http://{host}:{port}"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The listening socket, bound before anything else is done, so that an address in use is found at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host.strip("[]"), port))
+    listener.listen(2048)
+    return listener
+
+
+def build_api(forebay: Forebay, url: str) -> tuple[Litestar, Door]:
+    """The ASGI application of a process, and the door all its requests go through."""
+    services = Services(
+        settings=forebay.settings,
+        database=forebay.database,
+        clock=forebay.clock,
+        secret_key=forebay.secret_key,
+        public_url=lambda: url,
+        nudge=forebay.nudge,
+        provider_names=forebay.settings.providers,
+        status=forebay.status,
+    )
+    door = Door(services)
+    own_pages = pages.Pages(forebay.settings, forebay.database, forebay.clock, forebay.secret_key, url)
+    return server.build(door, [*health.build(door), *pages.build(own_pages)]), door
+
+
+def serve(forebay: Forebay, *, has_worker: bool, ready: Callable[[str], None]) -> None:
+    """Serve until a signal ends the process. `ready` is told the address once the socket is open."""
+    settings = forebay.settings
+    listener = listen(settings.host, settings.port)
+    url = public_url(settings, listener.getsockname()[1])
+    asgi, door = build_api(forebay, url)
+    housekeeping = HousekeepingReconciler(forebay.database, forebay.clock, door.take_uses)
+    if has_worker:
+        forebay.open_providers(url)
+        forebay.build_worker((housekeeping,))
+    else:
+        forebay.worker = Worker([housekeeping], forebay.clock)
+    ready(url)
+    config = uvicorn.Config(
+        asgi,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+    forebay.start_worker()
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def work(forebay: Forebay, stopped: threading.Event) -> None:
+    """Reconcile without serving, until `stopped`."""
+    forebay.open_providers(public_url(forebay.settings, forebay.settings.port))
+    forebay.build_worker()
+    forebay.start_worker()
+    stopped.wait()

@@ -1,0 +1,1 @@
+"""Commands for whoever runs a server: they start the program itself instead of talking to one."""

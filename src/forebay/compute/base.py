@@ -1,0 +1,237 @@
+"""What Forebay asks of whoever runs machines: the Provider protocol, and the values that cross it.
+
+A provider holds no books. The domain decides what should be, the reconciler compares that with what `observe` says and
+calls the verbs here; every verb may be repeated after a crash, so each is idempotent by deployment id:
+
+- `launch` of a deployment that exists already changes nothing (it starts it where a crash came between create and start);
+- `stop`, `start` and `terminate` of one that is already so, or already gone, are fine;
+- `terminate` raises NotYetTerminated until the provider confirms that nothing is left.
+
+Providers are plain synchronous objects, called from worker threads, several at once: they must be thread-safe.
+They never see money, people, or the database.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+
+class ProviderError(Exception):
+    """The root of what a provider may raise. The text is for the team's timeline: no secrets, no host paths."""
+
+
+class OutOfStock(ProviderError):
+    """No capacity for this launch after all."""
+
+
+class NotYetTerminated(ProviderError):
+    """The end was asked for and isn't confirmed yet: ask again."""
+
+
+class ProviderUnavailable(ProviderError):
+    """The provider can't be reached or does not answer; what runs there is unknown. Try again later."""
+
+
+class Rejected(ProviderError):
+    """The provider will never do this: trying again is useless."""
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What the provider can do, as claims."""
+
+    cloud_init: bool = False
+    pause: bool = False
+    """Stop keeps the disk, and start brings the same machine back."""
+    volumes: bool = False
+    volume_resize: bool = False
+    live_keys: bool = False
+    """`set_authorized_keys` works on a running machine."""
+    vm_isolation: bool = False
+
+
+class Pool(msgspec.Struct, frozen=True, kw_only=True):
+    """Capacity that several offers of one region share. Units: virtual CPUs, GB of memory, GB of disk, GPUs."""
+
+    name: str
+    vcpus: int
+    memory_gb: int
+    storage_gb: int
+    gpus: int
+
+
+class ProviderOffer(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that can be launched. Money is in micro-dollars an hour for the whole instance."""
+
+    offer_id: str
+    """Stable across restarts, at most 60 of [a-z0-9-], unique in the provider."""
+    name: str
+    description: str
+    pool: str
+    region: str
+    vcpus: int
+    memory_gb: int
+    storage_gb: int
+    gpu_type: str
+    """`cpu` for a machine without GPU."""
+    gpu_model: str
+    gpu_count: int
+    gpu_memory_gb: int
+    os_options: tuple[str, ...]
+    rate_micros: int
+    storage_rate_micros: int
+    """What the disk costs while the machine is stopped."""
+    minimum_runtime_minutes: int = 0
+    instance_type: str = "DEDICATED"
+    interconnect_type: str = ""
+    interconnect_description: str = ""
+    is_simulated: bool = False
+    is_maintenance: bool = False
+    """Not to be launched now: its image is still being built, say."""
+
+
+class WriteFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file cloud-init writes. `encoding` is empty, b64, gzip or gz+b64; `permissions` octal text like 0644."""
+
+    path: str
+    content: str
+    owner: str = ""
+    permissions: str = ""
+    encoding: str = ""
+
+
+class CloudInit(msgspec.Struct, frozen=True, kw_only=True):
+    """What the machine does at first boot, in cloud-init's own order: files, packages, commands."""
+
+    packages: tuple[str, ...] = ()
+    runcmd: tuple[str, ...] = ()
+    write_files: tuple[WriteFile, ...] = ()
+
+
+class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One machine to be."""
+
+    deployment_id: str
+    team_id: str
+    team_number: int
+    """A small integer of the team's own, from 1: providers derive its network and its uid range from it."""
+    hostname: str
+    """[a-z0-9-], at most 60."""
+    offer_id: str
+    pool: str
+    operating_system: str
+    vcpus: int
+    memory_gb: int
+    storage_gb: int
+    gpu_type: str
+    gpu_count: int
+    authorized_keys: tuple[str, ...]
+    cloud_init: CloudInit | None = None
+
+
+class InstanceState(StrEnum):
+    """What the provider sees. `starting` covers everything before the machine's init runs."""
+
+    starting = "starting"
+    running = "running"
+    stopped = "stopped"
+    ending = "ending"
+
+
+class PortForward(msgspec.Struct, frozen=True, kw_only=True):
+    """A port of the machine, reachable at `external` on the address of its SSH."""
+
+    external: int
+    internal: int
+
+
+class Instance(msgspec.Struct, frozen=True, kw_only=True):
+    """A machine as the provider sees it at one moment."""
+
+    deployment_id: str
+    state: InstanceState
+    team_id: str = ""
+    address: str | None = None
+    """Where people reach it: a host name or IP address."""
+    probe_address: str | None = None
+    """Where Forebay itself tries SSH, when that differs from `address` (loopback, say); None: the same."""
+    ssh_port: int | None = None
+    user: str | None = None
+    host_keys: tuple[str, ...] = ()
+    """Public SSH host keys as the machine reported them, `type base64` each; empty until it has."""
+    port_forwards: tuple[PortForward, ...] = ()
+    started_at: datetime | None = None
+    """The provider's own time of the last start (UTC)."""
+    stopped_at: datetime | None = None
+    """The provider's own time of the last stop (UTC), if it is stopped."""
+    exit_reason: str | None = None
+    """In words, if it stopped by itself: out of memory, its init ended with code 1."""
+
+
+class CloudInitOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How first boot ended."""
+
+    succeeded: bool
+    log: str
+    """The last 64 KiB of cloud-init's output."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of `forebay doctor`: a claim, whether it holds, and how to make it hold."""
+
+    name: str
+    is_ok: bool
+    found: str
+    remedy: str = ""
+    is_required: bool = True
+
+
+class Provider(Protocol):
+    """The protocol itself. All methods may raise ProviderUnavailable."""
+
+    name: str
+    capabilities: Capabilities
+
+    def prepare(self) -> None:
+        """Bring up what launches need (services, networks, images). Slow the first time; may be called again at will."""
+
+    def pools(self) -> Sequence[Pool]:
+        """The capacity there is in all, taken or not."""
+
+    def offers(self) -> Sequence[ProviderOffer]:
+        """What can be launched here, whether or not there is room for it now."""
+
+    def launch(self, spec: LaunchSpec) -> None:
+        """Create and start the machine. Returns when it was started, not when SSH answers. Raises OutOfStock, Rejected."""
+
+    def observe(self) -> Sequence[Instance]:
+        """Every instance that carries our mark, whoever asked for it."""
+
+    def inspect(self, deployment_id: str) -> Instance | None:
+        """One instance with all of its fields, or None if there is no such thing."""
+
+    def stop(self, deployment_id: str) -> None:
+        """Stop it gracefully, then hard; its disk stays. Returns when it is stopped."""
+
+    def start(self, deployment_id: str) -> None:
+        """Start it again with the disk it had. Raises Rejected if it is gone."""
+
+    def terminate(self, deployment_id: str) -> None:
+        """End it and delete its disk. Returns when nothing is left of it; raises NotYetTerminated otherwise."""
+
+    def set_authorized_keys(self, deployment_id: str, keys: Sequence[str]) -> None:
+        """Make exactly these public keys the ones that may log in."""
+
+    def cloud_init_outcome(self, deployment_id: str) -> CloudInitOutcome | None:
+        """None while first boot is still under way or there was nothing to do."""
+
+    def logs(self, deployment_id: str, *, most_bytes: int = 65536) -> str:
+        """The end of the machine's console."""
+
+    def doctor(self) -> Sequence[Finding]:
+        """What this provider needs of its surroundings, checked one by one."""
+
+    def close(self) -> None:
+        """Let go of connections. What runs, runs on."""

@@ -1,0 +1,1 @@
+"""What can be launched, what runs, and the keys that open it."""

@@ -1,0 +1,51 @@
+"""Alerts: what an operator must look at. One open row for each kind and subject, however often it is seen."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from forebay import ids
+from forebay.storage.tables import alerts
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that is not as it should be."""
+
+    kind: str
+    subject: str
+    text: str
+    raised_at: datetime
+    seen_at: datetime
+
+
+def raise_(connection: Connection, kind: str, subject: str, text: str, *, now: datetime) -> bool:
+    """Raise an alert, or note that it is still there. Whether it is new."""
+    mine = sa.and_(alerts.c.kind == kind, alerts.c.subject == subject, alerts.c.cleared_at.is_(None))
+    seen = connection.execute(sa.update(alerts).where(mine).values(seen_at=now, text=text[:500]))
+    if seen.rowcount:
+        return False
+    connection.execute(
+        sa.insert(alerts).values(
+            id=ids.new_id(now), kind=kind, subject=subject, text=text[:500], raised_at=now, seen_at=now
+        )
+    )
+    return True
+
+
+def clear(
+    connection: Connection, kind: str, subject: str | None = None, *, keep: Sequence[str] = (), now: datetime
+) -> None:
+    """What was wrong is right again: one subject, or all of a kind but those to keep."""
+    statement = sa.update(alerts).where(alerts.c.kind == kind, alerts.c.cleared_at.is_(None))
+    statement = statement.where(alerts.c.subject == subject if subject is not None else alerts.c.subject.not_in(keep))
+    connection.execute(statement.values(cleared_at=now))
+
+
+def open_ones(connection: Connection) -> Sequence[Alert]:
+    """What is wrong now, oldest first."""
+    columns = [alerts.c[name] for name in Alert.__struct_fields__]
+    rows = connection.execute(sa.select(*columns).where(alerts.c.cleared_at.is_(None)).order_by(alerts.c.id))
+    return [Alert(**row._mapping) for row in rows]

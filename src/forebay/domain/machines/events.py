@@ -1,0 +1,42 @@
+"""The timeline of a deployment: what happened to it, in words for the people who use it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from forebay import ids
+from forebay.storage.tables import deployment_events
+
+MOST_CHARACTERS = 65536
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened."""
+
+    id: str
+    at: datetime
+    kind: str
+    message: str
+
+
+def note(connection: Connection, deployment_id: str, kind: str, message: str, *, now: datetime) -> None:
+    """Add an event; of a long message the end is kept, where the reason usually is."""
+    connection.execute(
+        sa.insert(deployment_events).values(
+            id=ids.new_id(now), deployment_id=deployment_id, at=now, kind=kind, message=message[-MOST_CHARACTERS:]
+        )
+    )
+
+
+def of_deployment(connection: Connection, deployment_id: str, *, page: int, limit: int) -> tuple[Sequence[Event], int]:
+    """A page of the timeline, newest first, and how many events there are in all."""
+    columns = [deployment_events.c[name] for name in Event.__struct_fields__]
+    mine = deployment_events.c.deployment_id == deployment_id
+    total = connection.execute(sa.select(sa.func.count()).select_from(deployment_events).where(mine)).scalar_one()
+    rows = connection.execute(
+        sa.select(*columns).where(mine).order_by(deployment_events.c.id.desc()).limit(limit).offset((page - 1) * limit)
+    )
+    return [Event(**row._mapping) for row in rows], int(total)

@@ -1,0 +1,89 @@
+"""Deployments with what they cost: the queries behind every list and page of them, prepared because people poll."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from forebay.domain.machines.deployments import ACTIVE, Status
+from forebay.domain.money.amounts import charge_micros
+from forebay.storage.prepared import Prepared
+from forebay.storage.tables import deployments, segments
+
+OWN = (
+    "id team_id created_by name status provider offer_id instance_type region operating_system gpu_type gpu_model gpu_count "
+    "vcpus memory_gb storage_gb rate_micros ssh_key_id is_ssh_key_temporary ssh_key_name ssh_key_fingerprint labels "
+    "ip_address ssh_user ssh_port port_forwards error created_at started_at stopped_at"
+).split()
+"""The deployment's columns in the order of a row; after them come the five of COSTS."""
+
+open_segment = segments.alias("open_segment")
+charged = (
+    sa.select(sa.func.sum(segments.c.charged_micros))
+    .where(segments.c.resource_id == deployments.c.id)
+    .scalar_subquery()
+)
+charged_through = (
+    sa.select(sa.func.max(segments.c.charged_through))
+    .where(segments.c.resource_id == deployments.c.id)
+    .scalar_subquery()
+)
+COSTS = (
+    charged.label("charged_micros"),
+    charged_through.label("charged_through"),
+    open_segment.c.rate_micros.label("open_rate_micros"),
+    open_segment.c.started_at.label("open_started_at"),
+    open_segment.c.charged_micros.label("open_charged_micros"),
+)
+BASE = sa.select(*(deployments.c[name] for name in OWN), *COSTS).select_from(
+    deployments.outerjoin(
+        open_segment,
+        sa.and_(open_segment.c.resource_id == deployments.c.id, open_segment.c.ended_at.is_(None)),
+    )
+)
+of_team = BASE.where(deployments.c.team_id == sa.bindparam("team_id", type_=sa.String())).order_by(
+    deployments.c.id.desc()
+)
+limited = of_team.limit(sa.bindparam("most", type_=sa.Integer()))
+by_user = sa.or_(
+    sa.bindparam("user_id", type_=sa.String()) == sa.literal_column("''"),
+    deployments.c.created_by == sa.bindparam("user_id", type_=sa.String()),
+)
+BY_ID = Prepared(BASE.where(deployments.c.id == sa.bindparam("id", type_=sa.String())))
+ALL = Prepared(limited)
+words: dict[Status, sa.ColumnElement[Any]] = {status: sa.literal_column(f"'{status}'") for status in Status}
+FILTERED = {
+    None: Prepared(limited.where(by_user)),
+    "active": Prepared(limited.where(by_user, deployments.c.status.in_([words[status] for status in ACTIVE]))),
+    "inactive": Prepared(limited.where(by_user, deployments.c.status.not_in([words[status] for status in ACTIVE]))),
+} | {status.value: Prepared(limited.where(by_user, deployments.c.status == words[status])) for status in Status}
+
+
+def listed(
+    connection: Connection, team_id: str, *, status: str | None = None, user_id: str | None = None, most: int
+) -> Sequence[tuple[Any, ...]]:
+    """Rows of the team's deployments, newest first, `most` at most."""
+    if status is None and user_id is None:
+        return ALL(connection, team_id=team_id, most=most)
+    return FILTERED[status](connection, team_id=team_id, user_id=user_id or "", most=most)
+
+
+def one(connection: Connection, deployment_id: str) -> tuple[Any, ...] | None:
+    """The row of one deployment."""
+    rows = BY_ID(connection, id=deployment_id)
+    return rows[0] if rows else None
+
+
+def accrued_micros(
+    charged_micros: int,
+    open_rate_micros: int | None,
+    open_started_at: int | None,
+    open_charged_micros: int | None,
+    now: int,
+) -> int:
+    """What has been charged, and what the open segment owes beyond it to this second."""
+    if open_rate_micros is None or open_started_at is None:
+        return charged_micros
+    due = charge_micros(open_rate_micros, max(0, now - open_started_at)) - (open_charged_micros or 0)
+    return charged_micros + max(0, due)

@@ -1,0 +1,158 @@
+"""SSH keys of a team: any type that OpenSSH takes, each known by the SHA256 fingerprint that `ssh-keygen -lf` prints.
+
+A deleted key stays as a row, because deployments launched with it still name it. A temporary key belongs to one deployment.
+"""
+
+import base64
+import hashlib
+import unicodedata
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+import sqlalchemy as sa
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import SSHCertificate, load_ssh_public_identity
+from sqlalchemy import Connection
+
+from forebay import ids
+from forebay.errors import BadRequest, Conflict, NotFound
+from forebay.storage.tables import ssh_keys
+
+MOST_CHARACTERS = 16384
+LEAST_RSA_BITS = 1024
+"""OpenSSH's own RequiredRSASize."""
+
+
+class SshKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A public key of a team."""
+
+    id: str
+    team_id: str
+    name: str
+    public_key: str
+    fingerprint: str
+    is_temporary: bool
+    created_by: str
+    created_at: datetime
+
+
+COLUMNS = [ssh_keys.c[name] for name in SshKey.__struct_fields__]
+
+
+def refusal(reason: str) -> BadRequest:
+    """A 400 that says what is wrong with the key."""
+    return BadRequest(f"This SSH key can't be used: {reason}", code="INVALID_SSH_KEY", details={"publicKey": reason})
+
+
+def parse(text: str) -> tuple[str, str, str]:
+    """(`type base64`, fingerprint, comment) of one line in OpenSSH's public key format. Raises BadRequest with the reason."""
+    text = text.strip()
+    if "PRIVATE KEY" in text:
+        raise refusal("this is a private key. Keep it to yourself, make a new one, and send the .pub file.")
+    if not text or "\n" in text or "\r" in text or len(text) > MOST_CHARACTERS:
+        raise refusal("one line like the .pub file holds is needed: type, key, comment.")
+    if not text.isprintable():
+        raise refusal("it holds control characters.")
+    kind, _, rest = text.partition(" ")
+    body, _, comment = rest.strip().partition(" ")
+    if kind == "ssh-dss":
+        raise refusal("OpenSSH does not take DSA keys any more. Make one with: ssh-keygen -t ed25519")
+    if not body:
+        raise refusal("one line like the .pub file holds is needed: type, key, comment.")
+    try:
+        found = load_ssh_public_identity(f"{kind} {body}".encode("ascii"))
+        blob = base64.b64decode(body, validate=True)
+    except (ValueError, UnsupportedAlgorithm):
+        raise refusal("it is not a key of a type that OpenSSH takes, or it was cut short.") from None
+    if isinstance(found, SSHCertificate):
+        raise refusal("this is a certificate, not a public key.")
+    if isinstance(found, RSAPublicKey) and found.key_size < LEAST_RSA_BITS:
+        raise refusal(f"an RSA key needs at least {LEAST_RSA_BITS} bits, this one has {found.key_size}.")
+    digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+    return f"{kind} {body}", f"SHA256:{digest}", comment.strip()
+
+
+def check_name(name: str) -> str:
+    """The name, trimmed. Raises BadRequest for an empty one, one over 120 characters, or one with control characters."""
+    name = unicodedata.normalize("NFC", name).strip()
+    if not name or len(name) > 120 or any(unicodedata.category(letter) in ("Cc", "Cs", "Cf") for letter in name):
+        reason = "1 to 120 characters, no control characters"
+        raise BadRequest("The name of the key is not usable.", details={"name": reason})
+    return name
+
+
+def add(
+    connection: Connection,
+    *,
+    team_id: str,
+    name: str,
+    public_key: str,
+    created_by: str,
+    now: datetime,
+    is_temporary: bool = False,
+) -> SshKey:
+    """Add a key to the team. Raises BadRequest for a bad one, Conflict if the team has it already (by another name, even)."""
+    line, fingerprint, comment = parse(public_key)
+    name = check_name(name)
+    if not is_temporary:
+        twin = connection.execute(
+            sa.select(ssh_keys.c.id, ssh_keys.c.name).where(
+                ssh_keys.c.team_id == team_id,
+                ssh_keys.c.fingerprint == fingerprint,
+                ssh_keys.c.deleted_at.is_(None),
+                sa.not_(ssh_keys.c.is_temporary),
+            )
+        ).first()
+        if twin is not None:
+            raise Conflict(
+                f"The team has this key already, as {twin.name!r}.",
+                code="SSH_KEY_EXISTS",
+                details={"id": twin.id, "fingerprint": fingerprint},
+            )
+    key = SshKey(
+        id=ids.new_id(now),
+        team_id=team_id,
+        name=name,
+        public_key=f"{line} {comment}".strip(),
+        fingerprint=fingerprint,
+        is_temporary=is_temporary,
+        created_by=created_by,
+        created_at=now,
+    )
+    connection.execute(sa.insert(ssh_keys).values(**msgspec.structs.asdict(key)))
+    return key
+
+
+def of_team(connection: Connection, team_id: str) -> Sequence[SshKey]:
+    """The team's keys, newest first; temporary ones are their deployments' affair."""
+    rows = connection.execute(
+        sa.select(*COLUMNS)
+        .where(ssh_keys.c.team_id == team_id, ssh_keys.c.deleted_at.is_(None), sa.not_(ssh_keys.c.is_temporary))
+        .order_by(ssh_keys.c.id.desc())
+    )
+    return [SshKey(**row._mapping) for row in rows]
+
+
+def get(connection: Connection, team_id: str, key_id: str) -> SshKey:
+    """One key of the team. Raises NotFound."""
+    row = connection.execute(
+        sa.select(*COLUMNS).where(
+            ssh_keys.c.id == key_id, ssh_keys.c.team_id == team_id, ssh_keys.c.deleted_at.is_(None)
+        )
+    ).first()
+    if row is None:
+        raise NotFound("SSH key")
+    return SshKey(**row._mapping)
+
+
+def delete(connection: Connection, team_id: str, key_id: str, *, now: datetime) -> None:
+    """Take a key out of the team. Raises NotFound."""
+    deleted = connection.execute(
+        sa.update(ssh_keys)
+        .where(ssh_keys.c.id == key_id, ssh_keys.c.team_id == team_id, ssh_keys.c.deleted_at.is_(None))
+        .values(deleted_at=now)
+    )
+    if deleted.rowcount != 1:
+        raise NotFound("SSH key")

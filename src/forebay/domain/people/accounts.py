@@ -1,0 +1,204 @@
+"""Accounts: sign-up, the address and its proof, the current team, and the flag that makes an operator.
+
+Nothing here tells a stranger whether an address has an account: signing up answers the same either way, and the mail says which.
+"""
+
+import unicodedata
+from datetime import datetime, timedelta
+
+import msgspec
+import sqlalchemy as sa
+from email_validator import EmailNotValidError, validate_email
+from sqlalchemy import Connection
+
+from forebay import ids
+from forebay.domain.people import credentials, teams
+from forebay.errors import BadRequest, Forbidden
+from forebay.storage.tables import mail_tokens, sign_up_invitations, users
+
+VERIFY_HOURS = 24
+INVITATION_DAYS = 7
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """A person."""
+
+    id: str
+    email: str
+    name: str
+    verified_at: datetime | None
+    is_operator: bool
+    current_team_id: str | None
+    api_access: str
+    password_hash: str | None
+
+
+def email_key(email: str) -> str:
+    """The address folded for comparing: the same mailbox, however it was typed."""
+    return unicodedata.normalize("NFKC", email).strip().casefold()
+
+
+def check_email(email: str) -> str:
+    """The address as it will be written to. Raises BadRequest."""
+    try:
+        return validate_email(email.strip(), check_deliverability=False, test_environment=True).normalized
+    except EmailNotValidError as reason:
+        raise BadRequest("This is not an e-mail address.", details={"email": str(reason)}) from None
+
+
+def check_name(name: str) -> str:
+    """A person's name, trimmed. Raises BadRequest for an empty one, one over 120 characters, or one with control characters."""
+    name = unicodedata.normalize("NFC", name).strip()
+    if not name or len(name) > 120 or any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+        raise BadRequest("The name is not usable.", details={"name": "1 to 120 characters, no control characters"})
+    return name
+
+
+def by_email(connection: Connection, email: str) -> Account | None:
+    """The account with this address, verified or not."""
+    row = connection.execute(sa.select(users).where(users.c.email_key == email_key(email))).first()
+    return None if row is None else to_account(row)
+
+
+def by_id(connection: Connection, user_id: str) -> Account | None:
+    """The account with this id."""
+    row = connection.execute(sa.select(users).where(users.c.id == user_id)).first()
+    return None if row is None else to_account(row)
+
+
+def to_account(row: sa.Row[tuple[object, ...]]) -> Account:
+    """A row as a value."""
+    found = row._mapping
+    return Account(**{name: found[name] for name in Account.__struct_fields__})
+
+
+def create(
+    connection: Connection,
+    *,
+    email: str,
+    name: str,
+    password_hash: str | None,
+    now: datetime,
+    is_verified: bool = False,
+    is_operator: bool = False,
+) -> tuple[Account, str]:
+    """Make an account with a team of its own; the account and the team's id. The caller opens the team's ledger account."""
+    user_id = ids.new_id(now)
+    connection.execute(
+        sa.insert(users).values(
+            id=user_id,
+            email=email,
+            email_key=email_key(email),
+            name=name,
+            password_hash=password_hash,
+            verified_at=now if is_verified else None,
+            is_operator=is_operator,
+            api_access="none",
+            created_at=now,
+        )
+    )
+    team_id = teams.create(connection, name=f"{name[:60]}'s team", slug=name, owner_id=user_id, now=now)
+    set_current_team(connection, user_id, team_id)
+    account = by_id(connection, user_id)
+    assert account is not None
+    return account, team_id
+
+
+def replace_unverified(connection: Connection, account: Account, *, name: str, password_hash: str) -> None:
+    """Someone signs up again with an address nobody has proved yet: the last one counts, and older links die."""
+    connection.execute(sa.update(users).where(users.c.id == account.id).values(name=name, password_hash=password_hash))
+    connection.execute(
+        sa.delete(mail_tokens).where(mail_tokens.c.user_id == account.id, mail_tokens.c.used_at.is_(None))
+    )
+
+
+def set_current_team(connection: Connection, user_id: str, team_id: str) -> None:
+    """The team the person looks at; it never moves a key."""
+    connection.execute(sa.update(users).where(users.c.id == user_id).values(current_team_id=team_id))
+
+
+def new_verification(connection: Connection, account: Account, secret_key: bytes, *, now: datetime) -> str:
+    """A token, good for a day and once, that proves the address; only its hash is kept."""
+    token = credentials.new_token("fby_vf_")
+    connection.execute(
+        sa.insert(mail_tokens).values(
+            id=ids.new_id(now),
+            user_id=account.id,
+            purpose="verify",
+            token_hash=credentials.hash_token(token, secret_key),
+            email_key=email_key(account.email),
+            created_at=now,
+            expires_at=now + timedelta(hours=VERIFY_HOURS),
+        )
+    )
+    return token
+
+
+def verify(connection: Connection, token: str, secret_key: bytes, *, now: datetime) -> Account:
+    """Use a token up and mark the address as proved. Raises BadRequest for one that is unknown, used or too old."""
+    refusal = BadRequest("This link is not good any more. Ask for a new one by signing up again.", code="LINK_EXPIRED")
+    found = connection.execute(
+        sa.update(mail_tokens)
+        .where(
+            mail_tokens.c.token_hash == credentials.hash_token(token, secret_key),
+            mail_tokens.c.purpose == "verify",
+            mail_tokens.c.used_at.is_(None),
+            mail_tokens.c.expires_at > now,
+        )
+        .values(used_at=now)
+        .returning(mail_tokens.c.user_id, mail_tokens.c.email_key)
+    ).first()
+    if found is None:
+        raise refusal
+    changed = connection.execute(
+        sa.update(users)
+        .where(users.c.id == found.user_id, users.c.email_key == found.email_key)
+        .values(verified_at=sa.func.coalesce(users.c.verified_at, sa.cast(int(now.timestamp()), sa.BigInteger)))
+    )
+    account = by_id(connection, found.user_id)
+    if changed.rowcount != 1 or account is None:
+        raise refusal
+    return account
+
+
+def invite_to_sign_up(connection: Connection, email: str, *, now: datetime) -> None:
+    """Let this address make an account while sign-up is by invitation; good for a week."""
+    connection.execute(sa.delete(sign_up_invitations).where(sign_up_invitations.c.email_key == email_key(email)))
+    connection.execute(
+        sa.insert(sign_up_invitations).values(
+            email_key=email_key(email), created_at=now, expires_at=now + timedelta(days=INVITATION_DAYS)
+        )
+    )
+
+
+def refuse_uninvited(connection: Connection, email: str, *, now: datetime) -> None:
+    """Raise Forbidden unless the address was invited to sign up."""
+    found = connection.execute(
+        sa.select(sign_up_invitations.c.email_key).where(
+            sign_up_invitations.c.email_key == email_key(email), sign_up_invitations.c.expires_at > now
+        )
+    ).first()
+    if found is None:
+        raise Forbidden(
+            "Accounts are made by invitation here. Ask whoever runs this cloud for one.", code="INVITATION_NEEDED"
+        )
+
+
+def set_api_access(connection: Connection, user_id: str, state: str, *, reason: str | None, now: datetime) -> None:
+    """The state on the API whitelist: requested, approved or refused."""
+    connection.execute(
+        sa.update(users)
+        .where(users.c.id == user_id)
+        .values(api_access=state, api_access_reason=reason, api_access_at=now)
+    )
+
+
+def operators(connection: Connection) -> list[str]:
+    """The addresses of the operators."""
+    rows = connection.execute(sa.select(users.c.email).where(users.c.is_operator, users.c.verified_at.is_not(None)))
+    return [str(row.email) for row in rows]
+
+
+def make_operator(connection: Connection, user_id: str) -> None:
+    """Set the flag that makes an operator of the platform."""
+    connection.execute(sa.update(users).where(users.c.id == user_id).values(is_operator=True))

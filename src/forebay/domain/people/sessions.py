@@ -1,0 +1,73 @@
+"""Sessions: what a sign-in gives. Opaque, hashed, listed, ending by themselves and when their owner says so."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from forebay import ids
+from forebay.domain.people import credentials
+from forebay.errors import Forbidden, NotFound
+from forebay.storage.tables import sessions
+
+RECENT_SECONDS = 900
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """A sign-in that has not ended."""
+
+    id: str
+    created_at: datetime
+    expires_at: datetime
+    address: str
+    user_agent: str
+
+
+def begin(
+    connection: Connection, user_id: str, secret_key: bytes, *, now: datetime, days: int, address: str, user_agent: str
+) -> tuple[str, Session]:
+    """A new session: the token, shown once, and what is known of it."""
+    token = credentials.new_token(credentials.SESSION_PREFIX)
+    session = Session(
+        id=ids.new_id(now),
+        created_at=now,
+        expires_at=now + timedelta(days=days),
+        address=address[:64],
+        user_agent=user_agent[:300],
+    )
+    connection.execute(
+        sa.insert(sessions).values(
+            user_id=user_id, token_hash=credentials.hash_token(token, secret_key), **msgspec.structs.asdict(session)
+        )
+    )
+    return token, session
+
+
+def of_user(connection: Connection, user_id: str, *, now: datetime) -> Sequence[Session]:
+    """Sessions that can still be used, newest first."""
+    columns = [sessions.c[name] for name in Session.__struct_fields__]
+    rows = connection.execute(
+        sa.select(*columns)
+        .where(sessions.c.user_id == user_id, sessions.c.ended_at.is_(None), sessions.c.expires_at > now)
+        .order_by(sessions.c.id.desc())
+    )
+    return [Session(**row._mapping) for row in rows]
+
+
+def end(connection: Connection, user_id: str, session_id: str, *, now: datetime) -> None:
+    """End one of the person's sessions at once. Raises NotFound if they have no such session."""
+    ended = connection.execute(
+        sa.update(sessions)
+        .where(sessions.c.id == session_id, sessions.c.user_id == user_id, sessions.c.ended_at.is_(None))
+        .values(ended_at=now)
+    )
+    if ended.rowcount != 1:
+        raise NotFound("Session")
+
+
+def demand_recent(signed_in_at: int, now: datetime) -> None:
+    """Raise Forbidden unless the person signed in within the last quarter of an hour."""
+    if int(now.timestamp()) - signed_in_at > RECENT_SECONDS:
+        raise Forbidden("Sign in again first: this needs a sign-in of the last 15 minutes.", code="SIGN_IN_AGAIN")

@@ -1,0 +1,220 @@
+"""Every setting of Forebay, typed and documented where it is declared.
+
+Each field is the environment variable `FOREBAY_` plus its name in capitals; `docs/settings.md` is printed from this file
+and a test holds the two together. Options of `forebay serve` win over the environment. Lists are separated by commas.
+Unsafe values are refused at the start, with a sentence, never worked around.
+"""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
+
+
+class InvalidSetting(ValueError):
+    """A setting that can't be used; the text names it and never repeats a secret."""
+
+
+def setting(default: Any, says: str, *, secret: bool = False) -> Any:
+    """A documented field. `secret` ones are never printed."""
+    return field(default=default, metadata={"says": says, "secret": secret})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The whole configuration of one process."""
+
+    data_dir: Path = setting(
+        Path("forebay-data"), "Folder for the database, the secret key, the outbox and what the local provider keeps."
+    )
+    database_url: str = setting(
+        "",
+        "Where the books are: empty for SQLite in the data folder, or `postgresql://user:password@host/name`.",
+        secret=True,
+    )
+    host: str = setting("127.0.0.1", "Address the server listens on.")
+    port: int = setting(8400, "Port the server listens on; 0 takes a free one.")
+    public_url: str = setting(
+        "", "Address people reach Forebay at, without a path; all links are made from it. Empty: the listening address."
+    )
+    ssh_host: str = setting(
+        "", "Host name or address in SSH commands of local machines. Empty: the host of the public address."
+    )
+    trusted_proxies: tuple[str, ...] = setting(
+        (), "Addresses or networks of reverse proxies whose X-Forwarded-For is believed."
+    )
+    secret_key: str = setting(
+        "",
+        "At least 32 characters that key the hashes of credentials. Empty: made once and kept in the data folder.",
+        secret=True,
+    )
+    demo: bool = setting(False, "On an empty data folder, make a demo cloud; offer simulated GPUs.")
+
+    sign_up: Literal["open", "invited"] = setting(
+        "open", "Who may make an account: anyone (`open`), or addresses an operator has invited (`invited`)."
+    )
+    session_days: int = setting(14, "Days until a session ends.")
+    api_key_prefix: str = setting("fby_pk_", "What API keys begin with.")
+    api_access: Literal["approved", "everyone"] = setting(
+        "approved", "Who may make API keys: accounts an operator has approved, or everyone."
+    )
+
+    smtp_url: str = setting(
+        "",
+        "`smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`. Empty: mails are written to `outbox/` in the data folder.",
+        secret=True,
+    )
+    mail_from: str = setting("Forebay <forebay@localhost>", "Sender of the mails.")
+
+    cycle_seconds: int = setting(60, "Seconds between two deduction cycles (10 in the demo).")
+    minimum_launch_micros: int = setting(
+        3_000_000,
+        "Available credits a launch needs at least, in micro-dollars ($3); the price of the minimum runtime if that is more.",
+    )
+    disk_grace_days: int = setting(
+        7, "Days that disks of stopped machines are kept once a team has run out of credits."
+    )
+    clock_jump_seconds: int = setting(
+        30,
+        "If the wall clock gains so much on the monotonic clock between two cycles, charging stops and an alert is raised.",
+    )
+
+    providers: tuple[str, ...] = setting(("local",), "Providers to use: `local`, or none.")
+    end_orphans: bool = setting(
+        False,
+        "End instances that carry this cloud's mark but have no record. Otherwise they are reported to the operator.",
+    )
+    launch_timeout_seconds: int = setting(300, "A launch that has not answered by SSH after so long has failed.")
+    local_region: str = setting("local", "Name of the local provider's region.")
+    local_vcpu_micros: int = setting(20_000, "Price of a virtual CPU of a local machine, micro-dollars an hour.")
+    local_memory_gb_micros: int = setting(5_000, "Price of a GB of memory of a local machine, micro-dollars an hour.")
+    local_gpu_micros: int = setting(1_500_000, "Price of a GPU of a local machine, micro-dollars an hour.")
+    local_disk_gb_nanos: int = setting(
+        100_000, "Price of a GB of disk of a stopped local machine, nano-dollars an hour (0.0001 dollars)."
+    )
+    local_cpu_overcommit: int = setting(8, "Virtual CPUs offered for each CPU of the machine.")
+    local_memory_reserve_gb: int = setting(2, "Memory of the machine that is not offered.")
+    local_resolvers: tuple[str, ...] = setting(
+        (), "DNS servers for local machines. Empty: those of the machine that are not on loopback, else none."
+    )
+    local_open_networks: tuple[str, ...] = setting(
+        (), "Private networks that local machines may reach; by default none, nor any address of the host."
+    )
+    local_image: str = setting(
+        "", "Image that local machines run instead of the base image; it must have sshd and tini."
+    )
+    podman: str = setting("podman", "The Podman program.")
+
+    body_limit_bytes: int = setting(1024 * 1024, "Largest request body.")
+    rate_limit_anonymous: int = setting(250, "Requests per 15 minutes from one address without a valid key.")
+    rate_limit_key: int = setting(6000, "Requests per 15 minutes for one key or session.")
+    rate_limit_creations: int = setting(10, "Deployments one user may create in 15 minutes (1,000 in the demo).")
+    metrics_token: str = setting(
+        "", "Bearer token for /metrics. Empty: they are answered to this machine alone.", secret=True
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = setting("info", "How much is logged.")
+    log_format: Literal["json", "text"] = setting("json", "One JSON object a line, or text for people.")
+
+    def __post_init__(self) -> None:
+        refuse_unsafe(self)
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The database's address with the driver named."""
+        if not self.database_url:
+            return f"sqlite:///{(self.data_dir / 'forebay.db').absolute()}"
+        for scheme in ("postgresql://", "postgres://"):
+            if self.database_url.startswith(scheme):
+                return "postgresql+psycopg://" + self.database_url.removeprefix(scheme)
+        return self.database_url
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the books are in one file beside the process."""
+        return self.sqlalchemy_url.startswith("sqlite")
+
+
+def refuse_unsafe(settings: Settings) -> None:
+    """Raise InvalidSetting for the first value that can't be used."""
+    if settings.secret_key and len(settings.secret_key) < 32:
+        raise InvalidSetting("FOREBAY_SECRET_KEY must have at least 32 characters")
+    if settings.database_url and not settings.sqlalchemy_url.startswith(("sqlite:///", "postgresql+psycopg://")):
+        raise InvalidSetting("FOREBAY_DATABASE_URL must begin with postgresql:// or sqlite:///")
+    if settings.public_url:
+        parts = urlsplit(settings.public_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+            raise InvalidSetting("FOREBAY_PUBLIC_URL must be http(s)://host[:port] without a path")
+    for network in (*settings.trusted_proxies, *settings.local_open_networks):
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            raise InvalidSetting(f"{network!r} is neither an address nor a network") from None
+    if not 0 <= settings.port <= 65535:
+        raise InvalidSetting("FOREBAY_PORT must be between 0 and 65535")
+    if not settings.api_key_prefix.replace("_", "").isalnum() or len(settings.api_key_prefix) > 20:
+        raise InvalidSetting("FOREBAY_API_KEY_PREFIX takes letters, digits and underscores, at most 20")
+    for name in ("cycle_seconds", "session_days", "launch_timeout_seconds", "body_limit_bytes", "local_cpu_overcommit"):
+        if getattr(settings, name) < 1:
+            raise InvalidSetting(f"FOREBAY_{name.upper()} must be at least 1")
+    for entry in fields(Settings):
+        value = getattr(settings, entry.name)
+        if isinstance(value, int) and value < 0:
+            raise InvalidSetting(f"FOREBAY_{entry.name.upper()} must not be negative")
+
+
+def parse(name: str, text: str, kind: Any) -> Any:
+    """The text of an environment variable as `kind`. Raises InvalidSetting."""
+    variable = f"FOREBAY_{name.upper()}"
+    if kind is bool:
+        if text.lower() in ("1", "true", "yes", "on"):
+            return True
+        if text.lower() in ("0", "false", "no", "off", ""):
+            return False
+        raise InvalidSetting(f"{variable} must be true or false")
+    if kind is int:
+        try:
+            return int(text)
+        except ValueError:
+            raise InvalidSetting(f"{variable} must be a whole number") from None
+    if get_origin(kind) is Literal:
+        if text not in get_args(kind):
+            raise InvalidSetting(f"{variable} must be one of {', '.join(get_args(kind))}")
+        return text
+    if get_origin(kind) is tuple:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return kind(text)
+
+
+def read(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Settings from the environment, with `overrides` (those that aren't None) on top.
+
+    An unknown FOREBAY_ variable is refused: a misspelt one would silently mean its default. Raises InvalidSetting.
+    """
+    environment = os.environ if environment is None else environment
+    kinds = get_type_hints(Settings)
+    values: dict[str, Any] = {}
+    for variable, text in environment.items():
+        if not variable.startswith("FOREBAY_"):
+            continue
+        name = variable.removeprefix("FOREBAY_").lower()
+        if name not in kinds:
+            raise InvalidSetting(f"{variable} is no setting of Forebay")
+        values[name] = parse(name, text, kinds[name])
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    if values.get("demo"):
+        values.setdefault("cycle_seconds", 10)
+        values.setdefault("rate_limit_creations", 1000)
+    return Settings(**values)
+
+
+def documentation() -> str:
+    """The table of `docs/settings.md`, from the fields above."""
+    rows = ["| Variable | Default | What it says |", "|---|---|---|"]
+    for entry in fields(Settings):
+        default = "" if entry.default is MISSING else entry.default
+        shown = ",".join(default) if isinstance(default, tuple) else str(default)
+        rows.append(f"| `FOREBAY_{entry.name.upper()}` | {f'`{shown}`' if shown else ''} | {entry.metadata['says']} |")
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,124 @@
+"""Who there is, what they belong to, what they sign in with, and what they did."""
+
+import sqlalchemy as sa
+
+from forebay.storage.tables.base import metadata, one_of
+from forebay.storage.types import ID, Document, Timestamp
+
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("id", ID, primary_key=True),
+    sa.Column("email", sa.String(320), nullable=False, comment="as its owner writes it"),
+    sa.Column("email_key", sa.String(320), nullable=False, unique=True, comment="folded, for comparing"),
+    sa.Column("name", sa.String(120), nullable=False),
+    sa.Column("password_hash", sa.String(200)),
+    sa.Column("verified_at", Timestamp),
+    sa.Column("is_operator", sa.Boolean, nullable=False, default=False),
+    sa.Column("current_team_id", ID),
+    sa.Column("api_access", sa.String(20), nullable=False, default="none"),
+    sa.Column("api_access_reason", sa.String(500)),
+    sa.Column("api_access_at", Timestamp),
+    sa.Column("created_at", Timestamp, nullable=False),
+    one_of("api_access", "none", "requested", "approved", "refused"),
+)
+
+teams = sa.Table(
+    "teams",
+    metadata,
+    sa.Column("id", ID, primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False, unique=True, comment="providers derive networks and uids from it"),
+    sa.Column("slug", sa.String(60), nullable=False, unique=True),
+    sa.Column("name", sa.String(80), nullable=False),
+    sa.Column("member_mode", sa.String(20), nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False),
+    sa.Column("created_by", ID, sa.ForeignKey("users.id"), nullable=False),
+    sa.Column("frozen_at", Timestamp),
+    sa.Column("frozen_reason", sa.String(500)),
+    sa.Column("ran_dry_at", Timestamp, comment="since when there is no credit left"),
+    sa.Column("deleted_at", Timestamp),
+    one_of("member_mode", "deploy-only", "read-only"),
+)
+
+memberships = sa.Table(
+    "memberships",
+    metadata,
+    sa.Column("team_id", ID, sa.ForeignKey("teams.id"), primary_key=True),
+    sa.Column("user_id", ID, sa.ForeignKey("users.id"), primary_key=True, index=True),
+    sa.Column("role", sa.String(20), nullable=False),
+    sa.Column("joined_at", Timestamp, nullable=False),
+    one_of("role", "owner", "admin", "member"),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", ID, primary_key=True),
+    sa.Column("user_id", ID, sa.ForeignKey("users.id"), nullable=False, index=True),
+    sa.Column("token_hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("created_at", Timestamp, nullable=False),
+    sa.Column("expires_at", Timestamp, nullable=False),
+    sa.Column("ended_at", Timestamp),
+    sa.Column("address", sa.String(64), nullable=False),
+    sa.Column("user_agent", sa.String(300), nullable=False),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", ID, primary_key=True),
+    sa.Column("user_id", ID, sa.ForeignKey("users.id"), nullable=False, index=True),
+    sa.Column("name", sa.String(80), nullable=False),
+    sa.Column("secret_hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("first_characters", sa.String(32), nullable=False),
+    sa.Column("last_characters", sa.String(4), nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False),
+    sa.Column("expires_at", Timestamp),
+    sa.Column("revoked_at", Timestamp),
+    sa.Column("last_used_at", Timestamp),
+    sa.Column("last_used_from", sa.String(64)),
+    sa.Column("current_team_id", ID, sa.ForeignKey("teams.id"), nullable=False),
+    sa.Column("may_touch_money", sa.Boolean, nullable=False, default=False),
+    sa.Column("team_ids", Document, comment="narrowed to these teams; null: all of its owner's"),
+    sa.Column("permissions", Document, comment="narrowed to these permissions; null: all of its owner's role"),
+)
+
+mail_tokens = sa.Table(
+    "mail_tokens",
+    metadata,
+    sa.Column("id", ID, primary_key=True),
+    sa.Column("user_id", ID, sa.ForeignKey("users.id"), nullable=False, index=True),
+    sa.Column("purpose", sa.String(20), nullable=False),
+    sa.Column("token_hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("email_key", sa.String(320), nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False),
+    sa.Column("expires_at", Timestamp, nullable=False),
+    sa.Column("used_at", Timestamp),
+    one_of("purpose", "verify"),
+)
+
+sign_up_invitations = sa.Table(
+    "sign_up_invitations",
+    metadata,
+    sa.Column("email_key", sa.String(320), primary_key=True),
+    sa.Column("created_at", Timestamp, nullable=False),
+    sa.Column("expires_at", Timestamp, nullable=False),
+)
+
+activity = sa.Table(
+    "activity",
+    metadata,
+    sa.Column("id", ID, primary_key=True),
+    sa.Column("team_id", ID, comment="null: of the platform or of an account"),
+    sa.Column("at", Timestamp, nullable=False),
+    sa.Column("action", sa.String(60), nullable=False),
+    sa.Column("outcome", sa.String(10), nullable=False, default="done"),
+    sa.Column("user_id", ID, comment="null: Forebay itself"),
+    sa.Column("api_key_id", ID),
+    sa.Column("address", sa.String(64)),
+    sa.Column("object_type", sa.String(40)),
+    sa.Column("object_id", sa.String(80)),
+    sa.Column("details", Document),
+    sa.Index("ix_activity_team_id_id", "team_id", "id"),
+    one_of("outcome", "done", "denied"),
+)

@@ -1,0 +1,94 @@
+"""Keeps the offers and pools on record what the providers say they are, and brings the providers up when Forebay starts."""
+
+import logging
+from collections.abc import Mapping
+
+from forebay.clock import Clock
+from forebay.compute.base import Capabilities, Pool, Provider, ProviderError, ProviderOffer
+from forebay.domain.machines import alerts, offers
+from forebay.storage.database import Database
+
+log = logging.getLogger(__name__)
+
+KEPT = (
+    "name description region instance_type vcpus memory_gb storage_gb gpu_type gpu_model gpu_count gpu_memory_gb "
+    "rate_micros storage_rate_micros minimum_runtime_minutes interconnect_type interconnect_description is_simulated is_maintenance"
+).split()
+
+
+class OfferReconciler:
+    """See the module."""
+
+    name = "offers"
+    interval_seconds = 30.0
+
+    def __init__(self, database: Database, providers: Mapping[str, Provider], clock: Clock) -> None:
+        self.database, self.providers, self.clock = database, providers, clock
+        self.prepared: set[str] = set()
+
+    def run(self) -> int:
+        """Ask every provider once; 1 if one has come up, so that its offers are listed at once."""
+        came_up = 0
+        for name, provider in self.providers.items():
+            self.sync(name, provider)
+            if name not in self.prepared:
+                came_up |= self.prepare(name, provider)
+        return came_up
+
+    def prepare(self, name: str, provider: Provider) -> int:
+        """Bring a provider up; an operator sees why if it can't be."""
+        now = self.clock.now()
+        try:
+            provider.prepare()
+        except ProviderError as reason:
+            log.warning("provider not ready", extra={"provider": name, "reason": str(reason)})
+            with self.database.begin() as connection:
+                alerts.raise_(connection, "provider", f"{name} preparation", f"{name} is not ready: {reason}", now=now)
+            return 0
+        self.prepared.add(name)
+        with self.database.begin() as connection:
+            alerts.clear(connection, "provider", f"{name} preparation", now=now)
+        return 1
+
+    def sync(self, name: str, provider: Provider) -> None:
+        """Write what the provider offers now."""
+        try:
+            found_pools, found = provider.pools(), provider.offers()
+        except ProviderError as reason:
+            log.warning("offers not read", extra={"provider": name, "reason": str(reason)})
+            return
+        with self.database.begin() as connection:
+            offers.sync(
+                connection,
+                name,
+                [to_pool(name, pool) for pool in found_pools],
+                [to_offer(name, offer, provider.capabilities) for offer in found],
+                now=self.clock.now(),
+            )
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def to_pool(provider: str, pool: Pool) -> offers.Pool:
+    """The provider's pool as it is kept."""
+    return offers.Pool(
+        id=f"{provider}/{pool.name}",
+        vcpus=pool.vcpus,
+        memory_gb=pool.memory_gb,
+        storage_gb=pool.storage_gb,
+        gpus=pool.gpus,
+    )
+
+
+def to_offer(provider: str, offer: ProviderOffer, capabilities: Capabilities) -> offers.Offer:
+    """The provider's offer as it is kept: its id carries the provider's name, so two providers can't clash."""
+    return offers.Offer(
+        id=f"{provider}-{offer.offer_id}",
+        provider=provider,
+        pool_id=f"{provider}/{offer.pool}",
+        os_options=list(offer.os_options),
+        supports_cloud_init=capabilities.cloud_init,
+        supports_pause=capabilities.pause,
+        **{name: getattr(offer, name) for name in KEPT},
+    )

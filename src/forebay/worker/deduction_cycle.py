@@ -1,0 +1,107 @@
+"""The deduction cycle: every minute (a setting) all that runs is charged to its last sighting, then what has no credits left is stopped.
+
+A clock that can't be trusted stops the cycle (`clock_guard.py`). A process that was down charges what the provider reports to have
+run in the meantime with its first cycle.
+"""
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+from forebay import ids
+from forebay.clock import Clock
+from forebay.domain.machines import credit_stops
+from forebay.domain.money import credit_control, cycles
+from forebay.storage.database import Database, Lease
+from forebay.storage.tables import leases
+from forebay.worker.clock_guard import ClockGuard
+from forebay.worker.sightings import SightingReconciler
+
+log = logging.getLogger(__name__)
+
+CHUNK = 1000
+LEASE = "deduction-cycle"
+LEASE_SECONDS = 120
+
+
+class CycleReconciler:
+    """See the module."""
+
+    name = "cycle"
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        sightings: SightingReconciler,
+        guard: ClockGuard,
+        *,
+        cycle_seconds: int,
+        disk_grace_days: int,
+        nudge: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self.database, self.clock, self.sightings, self.guard = database, clock, sightings, guard
+        self.interval_seconds = float(cycle_seconds)
+        self.disk_grace_days, self.nudge = disk_grace_days, nudge
+        self.token = ids.new_secret(16).hex()
+
+    def run(self) -> int:
+        """One cycle, unless another process is at it or the clock can't be trusted. Always 0: the next one is due in its time."""
+        if not self.guard.is_sane():
+            return 0
+        with self.database.begin() as connection:
+            if not Lease.take(connection, leases, LEASE, self.token, now=self.clock.now(), seconds=LEASE_SECONDS):
+                return 0
+        try:
+            self.sightings.run()
+            self.deduct()
+            self.stop_what_ran_dry()
+        finally:
+            with suppress(Exception), self.database.begin() as connection:
+                Lease.give_back(connection, leases, LEASE, self.token)
+        return 0
+
+    def deduct(self) -> None:
+        """Charge everyone, a thousand teams a transaction, so that no lock is held long."""
+        with self.database.begin() as connection:
+            now = self.clock.now()
+            cycle_id = cycles.open_cycle(connection, now=now)
+        after = ""
+        while True:
+            with self.database.begin() as connection:
+                team_ids = cycles.teams_to_charge(connection, now=now, after=after, limit=CHUNK)
+                if team_ids:
+                    cycles.deduct(connection, cycle_id=cycle_id, team_ids=team_ids, now=now)
+                    Lease.take(connection, leases, LEASE, self.token, now=self.clock.now(), seconds=LEASE_SECONDS)
+            if not team_ids:
+                break
+            after = team_ids[-1]
+        with self.database.begin() as connection:
+            done = cycles.close_cycle(connection, cycle_id, now=self.clock.now())
+        log.debug("cycle", extra={"teams": done.teams, "lines": done.lines, "amount_micros": done.amount_micros})
+
+    def stop_what_ran_dry(self) -> None:
+        """Stop or terminate what has no credits left; delete disks whose grace is over; forget who has credits again."""
+        with self.database.read() as connection:
+            now = self.clock.now()
+            dry = list(credit_control.dry_teams(connection))
+            past_grace = list(credit_control.teams_past_grace(connection, now=now, days=self.disk_grace_days))
+            again = list(credit_control.teams_with_credit_again(connection))
+        changed = 0
+        for team_id in dry:
+            with self.database.begin() as connection:
+                changed += credit_stops.stop_machines(connection, team_id, now=self.clock.now())
+        for team_id in past_grace:
+            with self.database.begin() as connection:
+                changed += credit_stops.delete_disks(
+                    connection, team_id, days=self.disk_grace_days, now=self.clock.now()
+                )
+        for team_id in again:
+            with self.database.begin() as connection:
+                credit_control.clear_dry(connection, team_id)
+        if changed:
+            self.nudge("deployments")
+            self.nudge("mails")
+
+    def close(self) -> None:
+        """Nothing is held but the lease, which ends by itself."""

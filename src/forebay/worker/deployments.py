@@ -1,0 +1,295 @@
+"""Brings about what is desired of each deployment, and applies what the provider reported.
+
+A deployment that is due is claimed under a lease, worked on outside any transaction, and the outcome is applied only if the lease
+still holds. Every step can be cut off: the intent is on record before the provider hears of it, and the provider's verbs may be
+repeated. `running` is said when SSH has answered with the host key that the machine reported.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+
+import msgspec
+
+from forebay import ids
+from forebay.clock import Clock
+from forebay.compute.base import (
+    CloudInit,
+    Instance,
+    InstanceState,
+    LaunchSpec,
+    NotYetTerminated,
+    OutOfStock,
+    Provider,
+    ProviderError,
+    ProviderUnavailable,
+    Rejected,
+)
+from forebay.domain.machines import alerts, lifecycle
+from forebay.domain.machines.deployments import Deployment, Desired, Limits, Status, slug
+from forebay.domain.machines.lifecycle import Lost, Reach
+from forebay.storage.database import Database
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 60
+AT_ONCE = 8
+PATIENCE_SECONDS = 20.0
+"""How long one claim waits for SSH before it lets others have a turn."""
+PROBE_SECONDS = 0.05
+RETRY_SECONDS = (1, 2, 5, 10, 30, 60)
+
+
+class DeploymentReconciler:
+    """See the module."""
+
+    name = "deployments"
+    interval_seconds = 1.0
+
+    def __init__(
+        self,
+        database: Database,
+        providers: Mapping[str, Provider],
+        clock: Clock,
+        limits: Limits,
+        *,
+        probe: Callable[[Instance], bool],
+        launch_timeout_seconds: int,
+        nudge: Callable[[str], None] = lambda name: None,
+        at_once: int = AT_ONCE,
+    ) -> None:
+        self.database, self.providers, self.clock, self.limits = database, providers, clock, limits
+        self.probe, self.launch_timeout_seconds, self.nudge = probe, launch_timeout_seconds, nudge
+        self.slots = threading.BoundedSemaphore(at_once)
+        self.at_once = at_once
+        self.executor = ThreadPoolExecutor(at_once, thread_name_prefix="forebay-machine")
+        self.stopping = threading.Event()
+
+    def run(self) -> int:
+        """Claim what is due, as much as there are hands, and hand it out. It does not wait for the ends."""
+        free = self.take_slots()
+        token = ids.new_secret(16).hex()
+        claimed: list[Deployment] = []
+        try:
+            if free:
+                with self.database.begin() as connection:
+                    now = self.clock.now()
+                    claimed = list(lifecycle.claim(connection, token, now=now, seconds=LEASE_SECONDS, limit=free))
+        finally:
+            for _ in range(free - len(claimed)):
+                self.slots.release()
+        for deployment in claimed:
+            self.executor.submit(self.work, deployment, token)
+        return 0
+
+    def take_slots(self) -> int:
+        """How many hands are free; they are taken."""
+        taken = 0
+        while taken < self.at_once and self.slots.acquire(blocking=False):
+            taken += 1
+        return taken
+
+    def work(self, deployment: Deployment, token: str) -> None:
+        """One claimed deployment, in a thread; afterwards whoever waits for a hand is told."""
+        try:
+            self.handle(deployment, token)
+        except Exception:
+            log.exception("deployment not handled", extra={"deployment": deployment.id})
+        finally:
+            self.slots.release()
+            self.nudge(self.name)
+
+    def handle(self, deployment: Deployment, token: str) -> None:
+        """Bring about what is desired, and give the lease back with the time of the next look."""
+        wait: float | None
+        try:
+            deployment, wait = self.bring_about(deployment, token)
+        except Lost:
+            wait = 0
+        except NotYetTerminated:
+            wait = backoff(deployment.attempts)
+        except ProviderUnavailable as reason:
+            wait = backoff(deployment.attempts)
+            deployment = self.give_up_if_late(deployment, token, str(reason))
+        except ProviderError as reason:
+            deployment = self.refused(deployment, token, reason)
+            wait = 0 if deployment.desired is not Desired.running else backoff(deployment.attempts)
+        with self.database.begin() as connection:
+            now = self.clock.now()
+            next_due = None if wait is None else now + timedelta(seconds=int(wait))
+            lifecycle.release(connection, deployment, token, next_due=next_due, now=now)
+
+    def bring_about(self, deployment: Deployment, token: str) -> tuple[Deployment, float | None]:
+        """The deployment as it is afterwards, and the seconds to the next look; None: all is as it should be."""
+        provider = self.providers.get(deployment.provider)
+        if provider is None:
+            raise ProviderUnavailable(f"the provider {deployment.provider} is not configured")
+        if deployment.desired is Desired.terminated:
+            return self.bring_to_an_end(deployment, token, provider)
+        if deployment.desired is Desired.stopped:
+            return self.bring_to_a_stop(deployment, token, provider)
+        if deployment.status is Status.running:
+            return self.look_after(deployment, token, provider)
+        return self.bring_up(deployment, token, provider)
+
+    def bring_to_an_end(
+        self, deployment: Deployment, token: str, provider: Provider
+    ) -> tuple[Deployment, float | None]:
+        """Terminate, and free the capacity once the provider has confirmed."""
+        provider.terminate(deployment.id)
+        with self.database.begin() as connection:
+            now = self.clock.now()
+            lifecycle.mark_gone(connection, deployment, token, now=now)
+            alerts.clear(connection, "provider", f"deployment {deployment.id}", now=now)
+        self.nudge("offers")
+        return deployment, None
+
+    def bring_to_a_stop(
+        self, deployment: Deployment, token: str, provider: Provider
+    ) -> tuple[Deployment, float | None]:
+        """Stop; a machine that isn't there any more is lost."""
+        instance = provider.inspect(deployment.id)
+        if instance is None:
+            return self.lost(deployment, token), 0
+        if instance.state is not InstanceState.stopped:
+            provider.stop(deployment.id)
+        return deployment, None
+
+    def look_after(self, deployment: Deployment, token: str, provider: Provider) -> tuple[Deployment, float | None]:
+        """A running machine that something seemed wrong with."""
+        instance = provider.inspect(deployment.id)
+        if instance is None:
+            return self.lost(deployment, token), 0
+        if instance.state is InstanceState.running:
+            return deployment, None
+        if instance.state is not InstanceState.stopped:
+            return deployment, 2
+        with self.database.begin() as connection:
+            now = self.clock.now()
+            at = min(now, instance.stopped_at or now)
+            reason = instance.exit_reason or "by itself"
+            lifecycle.mark_stopped_by_itself(connection, deployment, token, reason, self.limits, at=at, now=now)
+        return deployment, 0
+
+    def lost(self, deployment: Deployment, token: str) -> Deployment:
+        """Apply that the machine is gone at the provider."""
+        with self.database.begin() as connection:
+            lifecycle.mark_lost(connection, deployment, token, now=self.clock.now())
+        return deployment
+
+    def bring_up(self, deployment: Deployment, token: str, provider: Provider) -> tuple[Deployment, float | None]:
+        """Launch or start, then wait for SSH."""
+        instance = provider.inspect(deployment.id)
+        if instance is None and deployment.started_at is not None:
+            return self.lost(deployment, token), 0
+        if instance is None or instance.state is not InstanceState.running:
+            if deployment.started_at is not None:
+                provider.start(deployment.id)
+            else:
+                provider.launch(self.spec(deployment))
+        return self.wait_for_ssh(deployment, token, provider)
+
+    def spec(self, deployment: Deployment) -> LaunchSpec:
+        """What the provider is told."""
+        with self.database.read() as connection:
+            team_number, public_key = lifecycle.launch_facts(connection, deployment)
+        return LaunchSpec(
+            deployment_id=deployment.id,
+            team_id=deployment.team_id,
+            team_number=team_number,
+            hostname=slug(deployment.name),
+            offer_id=deployment.offer_id.removeprefix(f"{deployment.provider}-"),
+            pool=deployment.pool_id.partition("/")[2],
+            operating_system=deployment.operating_system,
+            vcpus=deployment.vcpus,
+            memory_gb=deployment.memory_gb,
+            storage_gb=deployment.storage_gb,
+            gpu_type=deployment.gpu_type,
+            gpu_count=deployment.gpu_count,
+            authorized_keys=(public_key,),
+            cloud_init=None if deployment.cloud_init is None else msgspec.convert(deployment.cloud_init, CloudInit),
+        )
+
+    def wait_for_ssh(self, deployment: Deployment, token: str, provider: Provider) -> tuple[Deployment, float | None]:
+        """Say `running` when SSH answers; after a while let others have a turn, in the end give up."""
+        until = self.clock.monotonic() + PATIENCE_SECONDS
+        while not self.stopping.is_set():
+            instance = provider.inspect(deployment.id)
+            if instance is not None and is_reachable(instance) and self.probe(instance):
+                with self.database.begin() as connection:
+                    now = self.clock.now()
+                    lifecycle.mark_running(connection, deployment, token, reach(instance), now=now)
+                return msgspec.structs.replace(deployment, status=Status.running), None
+            if instance is None or instance.state is InstanceState.stopped or self.clock.monotonic() >= until:
+                break
+            self.clock.wait(self.stopping, PROBE_SECONDS)
+        return self.give_up_if_late(deployment, token, "SSH did not answer in time"), backoff(deployment.attempts)
+
+    def give_up_if_late(self, deployment: Deployment, token: str, reason: str) -> Deployment:
+        """A launch or start that has taken too long has failed; an outage of the provider shows to the operator."""
+        now = self.clock.now()
+        if not is_late(deployment, now, self.launch_timeout_seconds):
+            if deployment.attempts >= len(RETRY_SECONDS):
+                with self.database.begin() as connection:
+                    alerts.raise_(connection, "provider", f"deployment {deployment.id}", reason, now=now)
+            return deployment
+        return self.failed(deployment, token, reason)
+
+    def refused(self, deployment: Deployment, token: str, reason: ProviderError) -> Deployment:
+        """The provider said no: a launch or a start has failed, anything else is tried again and shown to the operator."""
+        if deployment.desired is Desired.running and deployment.status is Status.deploying:
+            sentence = f"Not Enough Stock: {reason}" if isinstance(reason, OutOfStock) else str(reason)
+            return self.failed(deployment, token, sentence)
+        with self.database.begin() as connection:
+            alerts.raise_(connection, "provider", f"deployment {deployment.id}", str(reason), now=self.clock.now())
+        log.error("provider refused", extra={"deployment": deployment.id, "is_final": isinstance(reason, Rejected)})
+        return deployment
+
+    def failed(self, deployment: Deployment, token: str, reason: str) -> Deployment:
+        """Apply the failure, unless someone wanted something else in the meantime."""
+        try:
+            with self.database.begin() as connection:
+                lifecycle.mark_failed(connection, deployment, token, reason, now=self.clock.now())
+        except Lost:
+            log.info("failure of no consequence", extra={"deployment": deployment.id})
+        return deployment
+
+    def close(self) -> None:
+        """Let those who wait for SSH go; what they were at is taken up at the next start."""
+        self.stopping.set()
+        self.executor.shutdown(wait=False, cancel_futures=True)
+
+
+def is_late(deployment: Deployment, now: datetime, timeout_seconds: int) -> bool:
+    """Whether a launch or start has taken longer than it may."""
+    if deployment.status is not Status.deploying or deployment.deploying_since is None:
+        return False
+    return now - deployment.deploying_since > timedelta(seconds=timeout_seconds)
+
+
+def backoff(attempts: int) -> int:
+    """Seconds to the next attempt."""
+    return RETRY_SECONDS[min(attempts, len(RETRY_SECONDS) - 1)]
+
+
+def is_reachable(instance: Instance) -> bool:
+    """Whether the machine runs and everything people need to get in is known."""
+    return (
+        instance.state is InstanceState.running
+        and bool(instance.host_keys)
+        and None not in (instance.address, instance.ssh_port, instance.user)
+    )
+
+
+def reach(instance: Instance) -> Reach:
+    """How people get in."""
+    return Reach(
+        ip_address=instance.address or "",
+        ssh_user=instance.user or "",
+        ssh_port=instance.ssh_port or 0,
+        port_forwards=[
+            {"external": forward.external, "internal": forward.internal} for forward in instance.port_forwards
+        ],
+    )

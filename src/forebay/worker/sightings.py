@@ -1,0 +1,124 @@
+"""Compares what runs with what is on record: who was seen is paid for, what differs is looked at, what nobody asked for is shown.
+
+Acting on a difference is left to the deployment reconciler, which looks again under a lease; so it does no harm that a machine was
+launched or ended while its provider was answering.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from forebay.clock import Clock
+from forebay.compute.base import Instance, InstanceState, Provider, ProviderError
+from forebay.domain.machines import alerts, lifecycle
+from forebay.domain.machines.deployments import Status
+from forebay.domain.machines.lifecycle import Known
+from forebay.domain.money import metering
+from forebay.storage.database import Database
+from forebay.worker.clock_guard import ClockGuard
+
+log = logging.getLogger(__name__)
+
+
+class SightingReconciler:
+    """See the module."""
+
+    name = "sightings"
+    interval_seconds = 10.0
+
+    def __init__(
+        self,
+        database: Database,
+        providers: Mapping[str, Provider],
+        clock: Clock,
+        guard: ClockGuard,
+        *,
+        end_orphans: bool,
+        nudge: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self.database, self.providers, self.clock, self.guard = database, providers, clock, guard
+        self.end_orphans, self.nudge = end_orphans, nudge
+
+    def run(self) -> int:
+        """Look at every provider once. Always 0: what was found is others' work."""
+        if not self.guard.is_sane():
+            return 0
+        for name, provider in self.providers.items():
+            asked_at = self.clock.now()
+            try:
+                found = provider.observe()
+            except ProviderError as reason:
+                with self.database.begin() as connection:
+                    alerts.raise_(connection, "provider", name, f"{name} does not answer: {reason}", now=asked_at)
+                continue
+            strangers = self.compare(name, found, asked_at)
+            self.deal_with_strangers(name, provider, strangers)
+            self.collect_cloud_init(name, provider)
+        return 0
+
+    def compare(self, name: str, found: Sequence[Instance], asked_at: datetime) -> Sequence[str]:
+        """Note who was seen and wake what differs; the ids that no record is waiting for."""
+        with self.database.begin() as connection:
+            records = lifecycle.known(connection, name)
+            seen = {instance.deployment_id: instance.state for instance in found}
+            sighted = [key for key, state in seen.items() if key in records and is_as_recorded(records[key], state)]
+            metering.sight(connection, sighted, at=asked_at)
+            differing = [
+                key
+                for key, record in records.items()
+                if not record.is_due and not is_as_recorded(record, seen.get(key))
+            ]
+            if differing:
+                lifecycle.wake(connection, differing, now=self.clock.now())
+            alerts.clear(connection, "provider", name, now=asked_at)
+        if differing:
+            self.nudge("deployments")
+        return [key for key in seen if key not in records]
+
+    def deal_with_strangers(self, name: str, provider: Provider, strangers: Sequence[str]) -> None:
+        """Leftovers of ended deployments are ended again; what has no record at all is shown, or ended where the setting says so."""
+        with self.database.read() as connection:
+            leftovers = lifecycle.gone_deployments(connection, strangers)
+        orphans = []
+        for deployment_id in strangers:
+            if deployment_id in leftovers or self.end_orphans:
+                try:
+                    provider.terminate(deployment_id)
+                except ProviderError as reason:
+                    log.warning("leftover not ended yet", extra={"deployment": deployment_id, "reason": str(reason)})
+            else:
+                orphans.append(deployment_id)
+        now = self.clock.now()
+        with self.database.begin() as connection:
+            subjects = [f"{name}/{deployment_id}" for deployment_id in orphans]
+            for subject in subjects:
+                alerts.raise_(connection, "orphan", subject, f"{subject} runs without a record", now=now)
+            alerts.clear(connection, "orphan", keep=subjects, now=now)
+
+    def collect_cloud_init(self, name: str, provider: Provider) -> None:
+        """Keep how first boots ended."""
+        with self.database.read() as connection:
+            pending = lifecycle.pending_cloud_init(connection, name)
+        for deployment_id in pending:
+            try:
+                outcome = provider.cloud_init_outcome(deployment_id)
+            except ProviderError as reason:
+                log.info("no word of cloud-init", extra={"deployment": deployment_id, "reason": str(reason)})
+                continue
+            if outcome is not None:
+                with self.database.begin() as connection:
+                    lifecycle.note_cloud_init(
+                        connection, deployment_id, succeeded=outcome.succeeded, log=outcome.log, now=self.clock.now()
+                    )
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def is_as_recorded(record: Known, state: InstanceState | None) -> bool:
+    """Whether what was seen is what the record says; a deployment that is on its way somewhere is never called so."""
+    if record.status is Status.running:
+        return state is InstanceState.running
+    if record.status is Status.stopped:
+        return state is InstanceState.stopped
+    return False
