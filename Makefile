@@ -11,6 +11,7 @@ help: ## Say what there is
 
 serve: ## Run Forebay with a demo cloud, data in ./forebay-data (options: ARGS="--port 9000")
 	@scripts/setup serve
+	@scripts/as-root $(bin)/forebay image build
 	@exec scripts/as-root $(bin)/forebay serve --demo $(ARGS)
 
 test: check ## Everything that must hold: check, and all tests with PostgreSQL and real machines
