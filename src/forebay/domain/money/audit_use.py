@@ -182,6 +182,9 @@ def holds_are_used_up(connection: Connection) -> Iterator[str]:
         hold = f"the hold {row.id} of machine {row.resource_id}"
         if row.seal != seal(row._mapping, holds.SEALED if is_open else holds.SEALED_AT_RELEASE):
             yield f"{hold} is not as it was sealed"
+        if is_open != (row.charged_after_micros is None):
+            yield f"{hold} is open and has figures of its release, or the other way round"
+            continue
         balance_micros = row.balance_after_micros if row.account_version else 0
         if balance_micros is None or not row.amount_micros <= row.available_micros <= balance_micros:
             yield (
