@@ -1,0 +1,221 @@
+"""A provider without machines: it keeps what it was asked for, and lets whoever holds it play the world outside.
+
+For tests and simulations of everything above a provider. It fulfils the same contract as the ones that run machines.
+Its state is its own, so it outlives any Forebay that speaks to it: a crash of Forebay leaves it as it was.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import count
+
+import msgspec
+
+from forebay.compute.base import (
+    Capabilities,
+    CloudInitOutcome,
+    Finding,
+    Instance,
+    InstanceState,
+    LaunchSpec,
+    NotYetTerminated,
+    OutOfStock,
+    Pool,
+    PortForward,
+    ProviderError,
+    ProviderOffer,
+    ProviderUnavailable,
+    Rejected,
+)
+
+POOL = Pool(name="house", vcpus=16, memory_gb=64, storage_gb=1000, gpus=4)
+SMALL = ProviderOffer(
+    offer_id="small", name="Small", description="A machine without GPU.", pool="house", region="here", vcpus=2,
+    memory_gb=4, storage_gb=20, gpu_type="cpu", gpu_model="CPU", gpu_count=0, gpu_memory_gb=0,
+    os_options=("Debian 12",), rate_micros=3_600_000, storage_rate_micros=36_000,
+)  # fmt: skip
+"""A thousand micro-dollars a second; ten for its disk."""
+MINIMUM = msgspec.structs.replace(SMALL, offer_id="minimum", name="Minimum", minimum_runtime_minutes=20)
+GPU = msgspec.structs.replace(
+    SMALL, offer_id="gpu", name="GPU", gpu_type="h100", gpu_model="H100", gpu_count=1, gpu_memory_gb=80,
+    rate_micros=36_000_000,
+)  # fmt: skip
+
+
+class Machine(msgspec.Struct):
+    """What is remembered of one machine."""
+
+    spec: LaunchSpec
+    instance: Instance
+    keys: tuple[str, ...]
+    starts: int = 0
+    """How often it was really started."""
+
+
+class MemoryProvider:
+    """See the module. Thread-safe; `now` is the provider's own clock."""
+
+    name = "memory"
+
+    def __init__(
+        self,
+        now: Callable[[], datetime],
+        *,
+        pools: Sequence[Pool] = (POOL,),
+        offers: Sequence[ProviderOffer] = (SMALL, MINIMUM, GPU),
+        can_pause: bool = True,
+    ) -> None:
+        self.now = now
+        self.capabilities = Capabilities(cloud_init=True, pause=can_pause, live_keys=True)
+        self.all_pools, self.all_offers = tuple(pools), tuple(offers)
+        self.lock = threading.RLock()
+        self.ports = count(20_000)
+        self.machines: dict[str, Machine] = {}
+        self.outcomes: dict[str, CloudInitOutcome] = {}
+        self.calls: list[tuple[str, str]] = []
+        """Every verb that changed something, and of which deployment."""
+        self.refusals: dict[str, ProviderError] = {}
+        """What a verb raises from now on, by its name; `all` for every verb."""
+        self.is_silent = False
+        """Whether SSH gives no answer."""
+
+    @contextmanager
+    def asked(self, verb: str) -> Iterator[None]:
+        """One verb at a time, unless it is refused."""
+        with self.lock:
+            refusal = self.refusals.get(verb) or self.refusals.get("all")
+            if refusal is not None:
+                raise refusal
+            yield
+
+    # What Forebay asks.
+
+    def prepare(self) -> None:
+        with self.asked("prepare"):
+            pass
+
+    def pools(self) -> Sequence[Pool]:
+        with self.asked("pools"):
+            return self.all_pools
+
+    def offers(self) -> Sequence[ProviderOffer]:
+        with self.asked("offers"):
+            return self.all_offers
+
+    def launch(self, spec: LaunchSpec) -> None:
+        with self.asked("launch"):
+            if spec.deployment_id in self.machines:
+                return
+            pool = next((pool for pool in self.all_pools if pool.name == spec.pool), None)
+            if pool is None:
+                raise Rejected("There is no such pool")
+            if spec.vcpus + sum(machine.spec.vcpus for machine in self.machines.values()) > pool.vcpus:
+                raise OutOfStock("All processors are taken")
+            port = next(self.ports)
+            instance = Instance(
+                deployment_id=spec.deployment_id,
+                team_id=spec.team_id,
+                state=InstanceState.starting,
+                address="192.0.2.1",
+                ssh_port=port,
+                user="root",
+                port_forwards=(PortForward(external=port, internal=22),),
+                host_keys=(f"ssh-ed25519 {spec.deployment_id}",),
+            )
+            self.machines[spec.deployment_id] = Machine(spec, instance, spec.authorized_keys)
+            self.run(self.machines[spec.deployment_id], "launch")
+
+    def run(self, machine: Machine, verb: str) -> None:
+        """Really start it."""
+        machine.starts += 1
+        machine.instance = msgspec.structs.replace(
+            machine.instance, state=InstanceState.running, started_at=self.now(), stopped_at=None, exit_reason=None
+        )
+        self.calls.append((verb, machine.instance.deployment_id))
+
+    def observe(self) -> Sequence[Instance]:
+        with self.asked("observe"):
+            return [machine.instance for machine in self.machines.values()]
+
+    def inspect(self, deployment_id: str) -> Instance | None:
+        with self.asked("inspect"):
+            machine = self.machines.get(deployment_id)
+            return None if machine is None else machine.instance
+
+    def stop(self, deployment_id: str) -> None:
+        with self.asked("stop"):
+            machine = self.machines.get(deployment_id)
+            if machine is not None and machine.instance.state is not InstanceState.stopped:
+                self.halt(machine, None)
+                self.calls.append(("stop", deployment_id))
+
+    def start(self, deployment_id: str) -> None:
+        with self.asked("start"):
+            machine = self.machines.get(deployment_id)
+            if machine is None:
+                raise Rejected("The machine is gone")
+            if machine.instance.state is not InstanceState.running:
+                self.run(machine, "start")
+
+    def terminate(self, deployment_id: str) -> None:
+        with self.asked("terminate"):
+            if self.machines.pop(deployment_id, None) is not None:
+                self.calls.append(("terminate", deployment_id))
+
+    def set_authorized_keys(self, deployment_id: str, keys: Sequence[str]) -> None:
+        with self.asked("set_authorized_keys"):
+            machine = self.machines.get(deployment_id)
+            if machine is None:
+                raise Rejected("The machine is gone")
+            machine.keys = tuple(keys)
+
+    def cloud_init_outcome(self, deployment_id: str) -> CloudInitOutcome | None:
+        with self.asked("cloud_init_outcome"):
+            return self.outcomes.get(deployment_id)
+
+    def logs(self, deployment_id: str, *, most_bytes: int = 65536) -> str:
+        with self.asked("logs"):
+            return f"{deployment_id}: {self.machines[deployment_id].starts} starts\n"[-most_bytes:]
+
+    def doctor(self) -> Sequence[Finding]:
+        return (Finding(name="memory", is_ok=True, found="there"),)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    # What the world does.
+
+    def answers(self, instance: Instance) -> bool:
+        """Whether SSH answers on a machine as `instance` says."""
+        with self.lock:
+            machine = self.machines.get(instance.deployment_id)
+            return machine is not None and machine.instance.state is InstanceState.running and not self.is_silent
+
+    def halt(self, machine: Machine, reason: str | None) -> None:
+        """Let it be stopped from now on."""
+        machine.instance = msgspec.structs.replace(
+            machine.instance, state=InstanceState.stopped, stopped_at=self.now(), exit_reason=reason
+        )
+
+    def stop_by_itself(self, deployment_id: str, reason: str = "It ran out of memory.") -> None:
+        """The machine stops, and nobody asked for it."""
+        with self.lock:
+            self.halt(self.machines[deployment_id], reason)
+
+    def lose(self, deployment_id: str) -> None:
+        """The machine is gone, and nobody asked for it."""
+        with self.lock:
+            del self.machines[deployment_id]
+
+    def be_unreachable(self, reason: str = "The network is down") -> None:
+        """Answer nothing, until `be_back`."""
+        self.refusals["all"] = ProviderUnavailable(reason)
+
+    def be_slow_to_end(self) -> None:
+        """Confirm no end, until `be_back`."""
+        self.refusals["terminate"] = NotYetTerminated("It is still shutting down")
+
+    def be_back(self) -> None:
+        """Do again as one is asked."""
+        self.refusals.clear()
