@@ -24,6 +24,7 @@ LOG_BYTES = 4 * 1024 * 1024
 CPU_PERIOD = 100_000
 CAP_SYS_RESOURCE = 24
 GIGABYTE = 1024**3
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - in the machine
 FRAME_HEADER = 8
 
 KEPT_CAPABILITIES = (
@@ -37,6 +38,9 @@ STATES = {
     "running": InstanceState.running, "paused": InstanceState.running, "stopping": InstanceState.running,
     "exited": InstanceState.stopped, "stopped": InstanceState.stopped, "removing": InstanceState.ending,
 }  # fmt: skip
+
+LEFT_UNCLEARED = "stopped"
+"""Podman's word for a container that has ended, with its network still there; `exited` once that is cleared away."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -99,7 +103,7 @@ def specification(
         # A mount of its own: the one that Podman makes is on the host, and is at times still busy when a machine ends.
         "ipcns": {"nsmode": "none"},
         "mounts": [
-            {"destination": "/dev/shm", "type": "tmpfs", "source": "tmpfs", "options": shared_memory(memory // 2)}
+            {"destination": SHARED_MEMORY, "type": "tmpfs", "source": "tmpfs", "options": shared_memory(memory // 2)}
         ],
         "cap_drop": ["all"],
         "cap_add": list(KEPT_CAPABILITIES),

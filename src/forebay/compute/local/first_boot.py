@@ -79,7 +79,7 @@ def keys_text(authorized_keys: Sequence[str]) -> str:
 
 
 def files_for(spec: LaunchSpec, *, is_own_image: bool) -> Files:
-    """What has to be put into the machine before its first start: mostly nothing, for that takes a fifth of a second."""
+    """What has to be put into the machine before its first start: mostly nothing, for it takes a fifth of a second."""
     files: Files = {} if is_own_image else machine_files()
     if spec.cloud_init is not None:
         files |= seed(spec.cloud_init, spec.deployment_id)

@@ -58,7 +58,7 @@ class Podman:
         self.client.close()
 
     def call(self, method: str, path: str, *, query: Mapping[str, str] | None = None, **sent: Any) -> httpx.Response:
-        """One call; `sent` is `json` or `content`. Raises Refused for an answer of 400 and above, ProviderUnavailable."""
+        """One call; `sent` is `json` or `content`. Raises Refused for an error, ProviderUnavailable for no answer."""
         for is_last in (False, True):
             try:
                 answer = self.client.request(method, path, params=query, **sent)

@@ -193,8 +193,11 @@ class LocalProvider:
             entry = self.entry(deployment_id)
             if entry is None:
                 raise Rejected("The machine is gone")
+            name = container.name_of(self.tag, deployment_id)
+            if entry["State"] == container.LEFT_UNCLEARED:
+                self.service.clear_away(name)
             try:
-                self.podman.start(container.name_of(self.tag, deployment_id))
+                self.podman.start(name)
             except Refused as refusal:
                 if refusal.is_port_taken:
                     raise ProviderUnavailable("Another program on the host listens on the machine's port") from refusal

@@ -37,6 +37,8 @@ network_backend = "netavark"
 
 START_SECONDS = 15
 
+NETWORK_NAMESPACES = Path("/run/netns")
+
 
 def tag_of(cloud_id: str) -> str:
     """Five characters [a-z2-7] that stand for an installation where a name must be short (an interface has 15)."""
@@ -51,6 +53,32 @@ def machine_lock(name: str) -> Iterator[None]:
     with (RUN_DIR / f"{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def share_network_namespaces(folder: Path = NETWORK_NAMESPACES) -> None:
+    """Let mounts below the folder be seen, and taken away, from other mount namespaces.
+
+    Podman starts a machine that has a user namespace of its own from a mount namespace of its own, and from there
+    clears away behind it. Where the root file system isn't shared (systemd shares it, others may not) the machine's
+    network would stay behind, and its port would lead nowhere after the next start. Raises ProviderUnavailable.
+    """
+    with machine_lock("mounts"):
+        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        if is_shared(folder, Path("/proc/self/mountinfo").read_text()):
+            return
+        for command in (["mount", "--rbind", str(folder), str(folder)], ["mount", "--make-rshared", str(folder)]):
+            if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+                raise ProviderUnavailable("The folder of network namespaces can't be shared between mount namespaces")
+
+
+def is_shared(folder: Path, mounts: str) -> bool:
+    """Whether the mount that holds a folder is shared, from the text of mountinfo: its last entry is the topmost."""
+    holding = ("", False)
+    for line in mounts.splitlines():
+        place, *flags = line.split(" - ")[0].split()[4:]
+        if folder.is_relative_to(place) and len(place) >= len(holding[0]):
+            holding = (place, any(flag.startswith("shared:") for flag in flags))
+    return holding[1]
 
 
 class Service:
@@ -96,6 +124,7 @@ class Service:
         program = shutil.which(self.program)
         if program is None:
             raise ProviderUnavailable("Podman is not installed on this machine")
+        share_network_namespaces()
         environment = self.environment()
         self.socket.unlink(missing_ok=True)
         with (self.folder / "podman.log").open("ab") as log:
@@ -115,6 +144,11 @@ class Service:
             time.sleep(0.02)
         # It outlives this object on purpose, so nobody waits for it: say so, or the interpreter warns.
         process.returncode = 0
+
+    def clear_away(self, container: str) -> None:
+        """Take away what a stopped container left of its network, where its own monitor process did not."""
+        command = [self.program, "container", "cleanup", container]
+        subprocess.run(command, env=self.environment(), capture_output=True, check=False)
 
     def pid(self) -> int | None:
         """The process that listens on the socket, or None."""
