@@ -1,4 +1,7 @@
-"""The only wiring: database, secret key, providers, mail, routes, worker. Everything else gets what it needs from here."""
+"""The only wiring: database, secret key, providers, mail, routes, worker.
+
+Everything else gets what it needs from here.
+"""
 
 import fcntl
 import ipaddress
@@ -19,7 +22,8 @@ from litestar import Litestar
 
 from forebay import ids, mail
 from forebay.api import health, server
-from forebay.api.door import Door, Services
+from forebay.api.call import Services
+from forebay.api.door import Door
 from forebay.clock import Clock, SystemClock
 from forebay.compute.base import Provider
 from forebay.domain.machines import lifecycle
@@ -28,8 +32,8 @@ from forebay.domain.money import ledger
 from forebay.domain.people import credentials
 from forebay.settings import InvalidSetting, Settings
 from forebay.storage import migrations
-from forebay.storage.database import Database
-from forebay.storage.tables import cloud
+from forebay.storage.database import Database, Lease
+from forebay.storage.tables import cloud, leases
 from forebay.web import pages
 from forebay.worker.catalogue import OfferReconciler
 from forebay.worker.clock_guard import ClockGuard
@@ -147,6 +151,7 @@ class Forebay:
         if self.settings.is_sqlite and self.folder_lock is not None:
             with self.database.begin() as connection:
                 lifecycle.release_all(connection)
+                Lease.drop_all(connection, leases)
         self.worker.start()
 
     def nudge(self, name: str) -> None:
@@ -155,7 +160,10 @@ class Forebay:
             self.worker.nudge(name)
 
     def status(self) -> dict[str, Any]:
-        """How the worker is, for /healthz and /metrics: seconds since each reconciler's last good round, and failures."""
+        """How the worker is, for /healthz and /metrics.
+
+        Seconds since each reconciler's last good round, and failures.
+        """
         if self.worker is None:
             return {}
         return {
@@ -185,15 +193,12 @@ def make_provider(name: str, settings: Settings, cloud_id: str) -> Provider:
 
 
 def build_image(settings: Settings, say: Callable[[str], None]) -> None:
-    """Build the base image of local machines now, saying what is done."""
-    from forebay.compute.local import LocalProvider, image
+    """Build the base image of local machines now, saying what is done; nothing where no provider would use it."""
+    from forebay.compute.local import image
+    from forebay.compute.local.service import Service, tag_of
 
-    provider = LocalProvider(settings, "0" * 24)
-    try:
-        provider.service.ensure()
-        image.build(provider.service, say)
-    finally:
-        provider.close()
+    if "local" in settings.providers and not settings.local_image:
+        image.build(Service(settings.podman, tag_of("")), say)
 
 
 def make_private_folder(folder: Path) -> None:

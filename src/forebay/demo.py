@@ -1,7 +1,7 @@
 """The demo cloud: an operator, three people, two teams with credits, an SSH key, an API key for each.
 
-Made once, on an empty data folder, in one transaction. `demo.json` is written before the commit under another name and gets its own
-after it, so that a crash in between leaves either an empty folder or a demo whose secrets are known.
+Made once, on an empty data folder, in one transaction. `demo.json` is written before the commit under another name
+and gets its own after it, so that a crash in between leaves either an empty folder or a demo whose secrets are known.
 """
 
 import json
@@ -60,7 +60,7 @@ def make(connection: Connection, forebay: Forebay, url: str) -> dict[str, Any]:
         facts["teams"] = join(connection, account.id, made, roles, is_owner=place == 0, now=now)
         accounts.set_current_team(connection, account.id, str(made[0]["id"]))
         facts["apiKey"] = make_api_key(
-            connection, forebay, account.id, str(made[0]["id"]), now, may_touch_money=place == 0
+            connection, forebay, account.id, str(made[0]["id"]), now=now, may_touch_money=place == 0
         )
     return {
         "baseUrl": url,
@@ -90,7 +90,7 @@ def make_person(
     facts: dict[str, Any] = {"name": name, "email": account.email, "password": password}
     if is_operator:
         del facts["name"]
-        facts["apiKey"] = make_api_key(connection, forebay, account.id, team_id, now)
+        facts["apiKey"] = make_api_key(connection, forebay, account.id, team_id, now=now)
     return account, facts
 
 
@@ -99,8 +99,8 @@ def make_api_key(
     forebay: Forebay,
     user_id: str,
     team_id: str,
-    now: datetime,
     *,
+    now: datetime,
     may_touch_money: bool = False,
 ) -> str:
     """A key and its secret."""

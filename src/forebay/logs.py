@@ -1,4 +1,7 @@
-"""Structured logs: one JSON object a line on standard error, or plain text for people. Secrets are never given to the logger."""
+"""Structured logs: one JSON object a line on standard error, or plain text for people.
+
+Secrets are never given to the logger.
+"""
 
 import json
 import logging

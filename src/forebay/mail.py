@@ -1,7 +1,7 @@
 """One send(): by SMTP where it is set, else into a folder where people can read what would have been sent.
 
-Called by the worker alone, outside any transaction. A mail carries an id that stays the same when it is sent again, so that mail
-programs show it once.
+Called by the worker alone, outside any transaction. A mail carries an id that stays the same when it is sent again,
+so that mail programs show it once.
 """
 
 import smtplib

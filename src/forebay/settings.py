@@ -1,8 +1,8 @@
 """Every setting of Forebay, typed and documented where it is declared.
 
-Each field is the environment variable `FOREBAY_` plus its name in capitals; `docs/settings.md` is printed from this file
-and a test holds the two together. Options of `forebay serve` win over the environment. Lists are separated by commas.
-Unsafe values are refused at the start, with a sentence, never worked around.
+Each field is the environment variable `FOREBAY_` plus its name in capitals; `docs/settings.md` is printed from this
+file and a test holds the two together. Options of `forebay serve` win over the environment. Lists are separated by
+commas. Unsafe values are refused at the start, with a sentence, never worked around.
 """
 
 import ipaddress
@@ -64,7 +64,7 @@ class Settings:
 
     smtp_url: str = setting(
         "",
-        "`smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`. Empty: mails are written to `outbox/` in the data folder.",
+        "`smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`. Empty: mails go to `outbox/` in the data dir.",
         secret=True,
     )
     mail_from: str = setting("Forebay <forebay@localhost>", "Sender of the mails.")
@@ -72,14 +72,14 @@ class Settings:
     cycle_seconds: int = setting(60, "Seconds between two deduction cycles (10 in the demo).")
     minimum_launch_micros: int = setting(
         3_000_000,
-        "Available credits a launch needs at least, in micro-dollars ($3); the price of the minimum runtime if that is more.",
+        "Available credits a launch needs, in micro-dollars ($3), or the price of the minimum runtime if that is more.",
     )
     disk_grace_days: int = setting(
         7, "Days that disks of stopped machines are kept once a team has run out of credits."
     )
     clock_jump_seconds: int = setting(
         30,
-        "If the wall clock gains so much on the monotonic clock between two cycles, charging stops and an alert is raised.",
+        "If the wall clock gains so much on the monotonic one between two looks, charging stops, with an alert.",
     )
 
     providers: tuple[str, ...] = setting(("local",), "Providers to use: `local`, or none.")

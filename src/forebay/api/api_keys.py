@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from forebay.api.door import Call
+from forebay.api.call import Call
 from forebay.api.envelope import Input, Wire, iso
 from forebay.api.route import Needs, route
 from forebay.domain.people import accounts, activity, api_keys, credentials, mails, sessions, teams
@@ -191,7 +191,8 @@ def ask(call: Call) -> ApiAccess:
     if status != "requested":
         accounts.set_api_access(call.connection, call.caller.user_id, "requested", reason=None, now=call.now)
         for email in accounts.operators(call.connection):
-            text = f"{call.caller.name} <{call.caller.email}> asks for API access.\n\nforebay operator approve-api {call.caller.email}\n"
+            asker = call.caller.email
+            text = f"{call.caller.name} <{asker}> asks for API access.\n\nforebay operator approve-api {asker}\n"
             mails.queue(call.connection, recipient=email, subject="API access asked for", text=text, now=call.now)
         call.nudge("mails")
         note(call, "request-access", call.caller.user_id)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from forebay.api.door import Call, Services
+from forebay.api.call import Call, Services
 from forebay.api.envelope import Input, Wire, iso
 from forebay.api.route import Needs, route
 from forebay.domain.money import ledger
@@ -97,7 +97,8 @@ def sign_up(call: Call, body: SignUp, prepared: str) -> Message:
     if account is not None and account.verified_at is not None:
         text = (
             f"Hello {account.name},\n\nsomeone, perhaps you, wants to make an account with this address at\n"
-            f"{call.services.public_url()}\n\nYou have one already: just sign in. If it wasn't you, there is nothing to do.\n"
+            f"{call.services.public_url()}\n\nYou have one already: just sign in. "
+            "If it wasn't you, there is nothing to do.\n"
         )
         mails.queue(
             call.connection, recipient=account.email, subject="You have an account already", text=text, now=call.now

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from forebay.api.door import Call
+from forebay.api.call import Call
 from forebay.api.envelope import Wire
 from forebay.api.route import Needs, route
 from forebay.domain.money import ledger

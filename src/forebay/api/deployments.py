@@ -1,270 +1,35 @@
 """`/api/deployments`: launch, look, rename, stop, start, terminate."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
 
-from forebay.api.door import Call, TooManyRows
-from forebay.api.envelope import Input, Wire, iso
+from forebay.api.call import Call, TooManyRows
+from forebay.api.deployment_shapes import (
+    LATER,
+    CanTerminate,
+    ChangedDeployment,
+    CloudInit,
+    Deployment,
+    DeploymentList,
+    Destruction,
+    Ended,
+    Event,
+    EventPage,
+    NewDeployment,
+    Page,
+    Termination,
+    encode_list,
+    to_wire,
+)
+from forebay.api.envelope import iso
 from forebay.api.route import route
-from forebay.domain.machines import deployments, events, overview
-from forebay.domain.machines.deployments import Limits, Order
+from forebay.domain.machines import deployments, events, launches, overview
+from forebay.domain.machines.deployments import Limits
+from forebay.domain.machines.launches import Order
 from forebay.domain.people.access import Target
 from forebay.domain.people.roles import Permission
 from forebay.errors import BadRequest, NotFound
-
-Encoding = Literal["", "b64", "gzip", "gz+b64"]
-FileMode = Annotated[str, msgspec.Meta(pattern=r"^(0?[0-7]{3,4})?$")]
-Text = Annotated[str, msgspec.Meta(max_length=65536)]
-
-
-class WriteFile(Input):
-    """A file that cloud-init writes."""
-
-    path: Annotated[str, msgspec.Meta(min_length=1, max_length=4096, pattern="^/")]
-    content: Annotated[str, msgspec.Meta(max_length=524288)] = ""
-    owner: Annotated[str, msgspec.Meta(max_length=100)] = ""
-    permissions: FileMode = ""
-    encoding: Encoding = ""
-
-
-class CloudInit(Input):
-    """First boot, in cloud-init's own order: writeFiles, packages, runcmd."""
-
-    packages: Annotated[
-        list[Annotated[str, msgspec.Meta(min_length=1, max_length=200)]], msgspec.Meta(max_length=200)
-    ] = []
-    runcmd: Annotated[list[Text], msgspec.Meta(max_length=200)] = []
-    write_files: Annotated[list[WriteFile], msgspec.Meta(max_length=100)] = []
-
-
-class NewDeployment(Input):
-    """All fields must come from one offer; exactly one of `sshKeyId` and `ssh_public_key`."""
-
-    provider: str
-    offer_id: str
-    gpu_type: str
-    gpu_count: Annotated[int, msgspec.Meta(ge=0, le=1024)]
-    region: str
-    operating_system: str
-    instance_type: str
-    team_id: str | None = None
-    """Required: the team that pays."""
-    ssh_key_id: str | None = None
-    ssh_public_key: str | None = msgspec.field(default=None, name="ssh_public_key")
-    """Makes a temporary key."""
-    name: str | None = None
-    cloud_init: CloudInit | None = None
-    labels: dict[str, str] | None = None
-    volume_ids: list[str] | None = None
-    kubernetes_addon: Any = None
-    ports: list[int] | None = None
-    terminate_at: str | None = None
-    max_cost: float | None = None
-    auto_stop_minutes: int | None = None
-
-
-LATER = {
-    "volume_ids": "volumes can't be attached yet",
-    "kubernetes_addon": "no provider here has the Kubernetes add-on",
-    "ports": "ports can't be exposed yet",
-    "terminate_at": "a termination can't be scheduled yet",
-    "max_cost": "a greatest cost can't be set yet",
-    "auto_stop_minutes": "idle machines can't be stopped automatically yet",
-}
-"""Fields that are known and not yet carried out: asking for one is refused, never dropped."""
-
-
-class ChangedDeployment(Input):
-    """What can be changed of a deployment."""
-
-    name: str | None = None
-    labels: dict[str, str] | None = None
-    ports: list[int] | None = None
-    terminate_at: str | None = None
-    max_cost: float | None = None
-    auto_stop_minutes: int | None = None
-
-
-class PortForward(Wire):
-    """A port of the machine and where it is reached."""
-
-    external: int
-    internal: int
-
-
-class Deployment(Wire):
-    """A machine. `ipAddress`, `user`, `sshPort` and `sshCommand` are set together, when SSH answers."""
-
-    id: str
-    name: str
-    provider_id: str
-    gpu_model_id: str
-    gpu_type: str
-    offer_id: str
-    gpu_count: int
-    region: str
-    operating_system: str
-    instance_type: str
-    ssh_key_id: str | None
-    temp_ssh_key_id: str | None
-    ssh_key_name: str
-    ssh_key_fingerprint: str
-    ip_address: str | None
-    user: str | None
-    status: Literal["deploying", "running", "stopped", "failed", "terminated", "terminated-provider"]
-    started_at: str | None
-    stopped_at: str | None
-    last_credit_deduction: str | None
-    total_cost: float
-    """What has been charged, in dollars."""
-    hourly_rate: float
-    original_hourly_rate: float
-    discount_percentage: float
-    has_discount: bool
-    vcpus: int
-    memory: int
-    storage: int
-    ssh_command: str | None
-    ssh_port: int | None
-    port_forwards: list[PortForward]
-    volume_ids: list[str]
-    kubernetes_addon: None
-    created_at: str
-    team_id: str
-    created_by: str
-    error: str | None
-    labels: dict[str, str]
-    accrued_cost: float
-    """What it has cost to this second, in dollars."""
-    terminate_at: str | None
-    max_cost: float | None
-    auto_stop_minutes: int | None
-
-
-class DeploymentList(Input):
-    """Filters of the list."""
-
-    status: (
-        Literal["active", "inactive", "deploying", "running", "stopped", "failed", "terminated", "terminated-provider"]
-        | None
-    ) = None
-    team_id: str | None = None
-    user_id: str | None = None
-
-
-class Termination(Input):
-    """How to terminate."""
-
-    when: Literal["now", "allowed"] | None = None
-
-
-class Ended(Wire):
-    """A deployment that is ending."""
-
-    id: str
-    status: str
-    stopped_at: str | None
-
-
-class Destruction(Wire):
-    """The answer to a termination."""
-
-    message: str
-    deployment: Ended
-
-
-class CanTerminate(Wire, omit_defaults=True):
-    """Whether it can be terminated now; minutes."""
-
-    can_terminate: bool
-    runtime: int
-    time_remaining: int
-    minimum_runtime: int
-    reason: str | None = None
-
-
-class Event(Wire):
-    """Something that happened to a deployment."""
-
-    id: str
-    at: str
-    kind: str
-    message: str
-
-
-class EventPage(Wire):
-    """A page of the timeline, newest first."""
-
-    events: list[Event]
-    total: int
-    page: int
-    limit: int
-    total_pages: int
-
-
-class Page(Input):
-    """Which page."""
-
-    page: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1
-    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
-
-
-def to_wire(row: Sequence[Any], now: int) -> Deployment:
-    """A row of `overview` as clients see it."""
-    (
-        (id_, team_id, created_by, name, status, provider, offer_id, instance_type, region, operating_system),
-        (gpu_type, gpu_model, gpu_count, vcpus, memory, storage, rate, key_id, is_temporary, key_name, fingerprint),
-        (labels, address, user, port, forwards, error, created_at, started_at, stopped_at),
-        (charged, charged_through, open_rate, open_started, open_charged),
-    ) = row[:10], row[10:21], row[21:30], row[30:]
-    charged = int(charged or 0)
-    hourly = rate / 1_000_000
-    return Deployment(
-        id=id_,
-        name=name,
-        provider_id=provider,
-        gpu_model_id=gpu_model,
-        gpu_type=gpu_type,
-        offer_id=offer_id,
-        gpu_count=gpu_count,
-        region=region,
-        operating_system=operating_system,
-        instance_type=instance_type,
-        ssh_key_id=None if is_temporary else key_id,
-        temp_ssh_key_id=key_id if is_temporary else None,
-        ssh_key_name=key_name,
-        ssh_key_fingerprint=fingerprint,
-        ip_address=address,
-        user=user,
-        status=status,
-        started_at=iso(started_at),
-        stopped_at=iso(stopped_at),
-        last_credit_deduction=iso(charged_through),
-        total_cost=charged / 1_000_000,
-        hourly_rate=hourly,
-        original_hourly_rate=hourly,
-        discount_percentage=0.0,
-        has_discount=False,
-        vcpus=vcpus,
-        memory=memory,
-        storage=storage,
-        ssh_command=None if address is None else f"ssh -p {port} {user}@{address}",
-        ssh_port=port,
-        port_forwards=[] if forwards == "[]" else msgspec.json.decode(forwards, type=list[PortForward]),
-        volume_ids=[],
-        kubernetes_addon=None,
-        created_at=iso(created_at) or "",
-        team_id=team_id,
-        created_by=created_by,
-        error=error,
-        labels={} if labels == "{}" else msgspec.json.decode(labels),
-        accrued_cost=overview.accrued_micros(charged, open_rate, open_started, open_charged, now) / 1_000_000,
-        terminate_at=None,
-        max_cost=None,
-        auto_stop_minutes=None,
-    )
 
 
 def shown(call: Call, deployment_id: str) -> Deployment:
@@ -307,8 +72,8 @@ def refuse_later(body: msgspec.Struct) -> None:
 def create(call: Call, body: NewDeployment) -> Deployment:
     """Launch a machine.
 
-    Credits for the minimum runtime, but at least for a little while, are held; capacity is reserved. Poll until `status` is
-    `running`: then SSH answers. Send an `Idempotency-Key` to be able to repeat the request safely.
+    Credits for the minimum runtime, but at least for a little while, are held; capacity is reserved. Poll until
+    `status` is `running`: then SSH answers. Send an `Idempotency-Key` to be able to repeat the request safely.
     """
     refuse_later(body)
     cloud_init = None if body.cloud_init is None else cloud_init_facts(body.cloud_init)
@@ -326,7 +91,7 @@ def create(call: Call, body: NewDeployment) -> Deployment:
         cloud_init=cloud_init,
         labels=body.labels or {},
     )
-    deployment_id = deployments.launch(call.connection, call.team, order, limits(call), now=call.now)
+    deployment_id = launches.launch(call.connection, call.team, order, limits(call), now=call.now)
     call.nudge("deployments")
     return shown(call, deployment_id)
 
@@ -352,15 +117,14 @@ def cloud_init_facts(wish: CloudInit) -> dict[str, Any] | None:
     answers=list[Deployment],
     is_inline=True,
 )
-def list_all(call: Call, query: DeploymentList) -> list[Deployment]:
+def list_all(call: Call, query: DeploymentList) -> bytes:
     """The team's machines, newest first."""
     rows = overview.listed(
         call.connection, call.team.team_id, status=query.status, user_id=query.user_id, most=call.most_rows + 1
     )
-    if call.is_inline and len(rows) > call.most_rows:
+    if len(rows) > call.most_rows:
         raise TooManyRows
-    now = int(call.now.timestamp())
-    return [to_wire(row, now) for row in rows]
+    return encode_list(rows, int(call.now.timestamp()))
 
 
 @route(

@@ -1,14 +1,14 @@
 """From a request to an answer: read, let in, carried out in one transaction, written.
 
-The order is always the same: the credential and its rate limit, then the body, then permission and effect in one transaction, then
-commit, then the nudge to whoever carries the rest out. The domain raises, this file alone turns errors into answers and commits.
+The order is always the same: the credential and its rate limit, then the body, then permission and effect in one
+transaction, then commit, then the nudge to whoever carries the rest out. The domain raises, this file alone turns
+errors into answers and commits.
 """
 
 import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -18,19 +18,17 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from forebay.api.call import ALL_ROWS, Call, Incoming, Services, Tally, TooManyRows
 from forebay.api.envelope import encoder, refusal
 from forebay.api.limits import RateLimiter
 from forebay.api.reading import read_body, read_query
 from forebay.api.route import Needs, Route
-from forebay.clock import Clock
 from forebay.domain.people import credentials, retries
-from forebay.domain.people.access import Caller, Credential, Target, TeamContext, enter
+from forebay.domain.people.access import NOUNS, Caller, Credential, Target, enter
 from forebay.domain.people.retries import Answer, RetryKey
 from forebay.domain.people.roles import Permission
-from forebay.errors import BadRequest, Conflict, Forbidden, ForebayError, NotFound, Unauthenticated, Unavailable
+from forebay.errors import BadRequest, Conflict, ForebayError, NotFound, Unauthenticated, Unavailable
 from forebay.ids import is_id
-from forebay.settings import Settings
-from forebay.storage.database import Database
 
 log = logging.getLogger("forebay.access")
 errors = logging.getLogger("forebay.errors")
@@ -40,96 +38,15 @@ THREADS = 24
 MOST_KEY_CHARACTERS = 255
 
 
-class TooManyRows(Exception):
-    """A read on the event loop found more than it may handle there: it is run again in a thread."""
+class Asked(msgspec.Struct, frozen=True):
+    """A request that was read: what it is for, what it carries."""
 
-
-class Tally:
-    """How many requests of one kind there were, and their time."""
-
-    __slots__ = ("count", "seconds")
-
-    def __init__(self) -> None:
-        self.count, self.seconds = 0, 0.0
-
-
-class Incoming(msgspec.Struct, frozen=True):
-    """What is needed of a request, read off the event loop's objects once."""
-
-    path: str
-    parameters: dict[str, str]
-    query: bytes
-    body: bytes
-    authorization: str
-    retry_key: str
-    address: str
-    user_agent: str
-
-
-class Services(msgspec.Struct, frozen=True, kw_only=True):
-    """What the wire needs of the program around it."""
-
-    settings: Settings
-    database: Database
-    clock: Clock
-    secret_key: bytes
-    public_url: Callable[[], str]
-    nudge: Callable[[str], None]
-    provider_names: tuple[str, ...]
-    status: Callable[[], dict[str, Any]]
-    """The health of the worker, for /healthz and /metrics."""
-
-
-class Call:
-    """What a route's function gets: who asks, when, on which connection, and what the program offers."""
-
-    __slots__ = (
-        "connection",
-        "incoming",
-        "is_inline",
-        "most_rows",
-        "now",
-        "nudges",
-        "person",
-        "services",
-        "team_or_none",
-    )
-
-    def __init__(self, services: Services, incoming: Incoming, connection: Connection, now: datetime) -> None:
-        self.services, self.incoming, self.connection, self.now = services, incoming, connection, now
-        self.person: Caller | None = None
-        self.team_or_none: TeamContext | None = None
-        self.is_inline = False
-        self.most_rows = 1_000_000
-        self.nudges: list[str] = []
-
-    @property
-    def settings(self) -> Settings:
-        """The settings."""
-        return self.services.settings
-
-    @property
-    def caller(self) -> Caller:
-        """Who asks, on routes that need a credential."""
-        if self.person is None:
-            raise Unauthenticated
-        return self.person
-
-    @property
-    def team(self) -> TeamContext:
-        """The team, on routes that have one."""
-        if self.team_or_none is None:
-            raise NotFound("Team")
-        return self.team_or_none
-
-    def demand_session(self) -> None:
-        """Raise Forbidden for an API key."""
-        if self.caller.api_key_id is not None:
-            raise Forbidden("This is done by a person who is signed in, not with an API key.", code="SESSION_NEEDED")
-
-    def nudge(self, name: str) -> None:
-        """Wake a reconciler once the transaction is committed."""
-        self.nudges.append(name)
+    route: Route
+    incoming: Incoming
+    credential: Credential | None
+    query: Any
+    body: Any
+    prepared: Any = None
 
 
 class Door:
@@ -160,7 +77,10 @@ class Door:
         return await asyncio.get_running_loop().run_in_executor(self.executor, self.answer, route, incoming)
 
     def note(self, route: Route, incoming: Incoming, status: int, seconds: float) -> None:
-        """Count the request for the metrics; log what changed something or went wrong. Never a query string: it may hold a token."""
+        """Count the request for the metrics; log what changed something or went wrong.
+
+        Never a query string: it may hold a token.
+        """
         tally = self.tallies.get((route.method, route.path, status))
         if tally is None:
             tally = self.tallies[route.method, route.path, status] = Tally()
@@ -201,14 +121,27 @@ class Door:
         """Let in, read, run. Raises ForebayError."""
         credential = self.credential(route, incoming)
         if not route.writes:
-            query = None if route.query is None else read_query(route.query, incoming.query)
-            with self.services.database.read() as connection:
-                call = self.call(route, incoming, connection)
-                call.is_inline, call.most_rows = is_inline, INLINE_ROWS if is_inline else call.most_rows
-                self.admit(call, route, credential, self.target_id(route, incoming, query, None), counts=True)
-                result = self.invoke(call, route, query, None)
-                return route.status, {}, result if isinstance(result, bytes) else encoder.encode(result)
+            database = self.services.database
+            if not is_inline:
+                with database.read() as connection:
+                    return self.read(route, incoming, credential, connection, most_rows=ALL_ROWS)
+            try:
+                return self.read(route, incoming, credential, database.inline, most_rows=INLINE_ROWS)
+            finally:
+                database.end_inline()
         return self.write(route, incoming, credential)
+
+    def read(
+        self, route: Route, incoming: Incoming, credential: Credential | None, connection: Connection, *, most_rows: int
+    ) -> tuple[int, dict[str, str], bytes]:
+        """A request that changes nothing."""
+        query = None if route.query is None else read_query(route.query, incoming.query)
+        asked = Asked(route, incoming, credential, query, None)
+        call = self.call(incoming, connection)
+        call.most_rows = most_rows
+        self.admit(call, route, credential, self.target_id(asked), counts=True)
+        result = self.invoke(call, asked)
+        return route.status, {}, result if isinstance(result, bytes) else encoder.encode(result)
 
     def write(
         self, route: Route, incoming: Incoming, credential: Credential | None
@@ -217,39 +150,33 @@ class Door:
         person = None
         if credential is not None:
             with self.services.database.read() as connection:
-                call = self.call(route, incoming, connection)
+                call = self.call(incoming, connection)
                 self.admit(call, msgspec.structs.replace(route, target=Target.nothing), credential, None, counts=True)
                 person = call.caller
         query = None if route.query is None else read_query(route.query, incoming.query)
         body: Any = None if route.body is None else read_body(route.body, incoming.body)
-        if route.before is not None:
-            body = body, route.before(self.services, body)
+        prepared = None if route.before is None else route.before(self.services, body)
+        asked = Asked(route, incoming, credential, query, body, prepared)
         retry = self.retry(route, incoming, person)
         if retry is None:
-            status, payload, nudges = self.commit(route, incoming, credential, query, body, None, "")
+            status, payload, nudges = self.commit(asked)
         else:
             with self.services.database.begin() as connection:
                 claim = retries.begin(connection, retry, now=self.services.clock.now())
             if isinstance(claim, Answer):
                 return self.replay(route, claim)
-            status, payload, nudges = self.commit_once(route, incoming, credential, query, body, retry, claim)
+            status, payload, nudges = self.commit_once(asked, retry, claim)
         for name in nudges:
             self.services.nudge(name)
         return status, {}, payload
 
-    def commit_once(
-        self,
-        route: Route,
-        incoming: Incoming,
-        credential: Credential | None,
-        query: Any,
-        body: Any,
-        retry: RetryKey,
-        claim: str,
-    ) -> tuple[int, bytes, list[str]]:
-        """Run under an idempotency key: the answer is stored with the effect; a refusal is stored too, but for 429 and 5xx."""
+    def commit_once(self, asked: Asked, retry: RetryKey, claim: str) -> tuple[int, bytes, list[str]]:
+        """Run under an idempotency key: the answer is stored with the effect.
+
+        A refusal is stored too, but for 429 and 5xx.
+        """
         try:
-            return self.commit(route, incoming, credential, query, body, retry, claim)
+            return self.commit(asked, retry, claim)
         except ForebayError as error:
             status, _, payload = refusal(error)
             with self.services.database.begin() as connection:
@@ -263,21 +190,13 @@ class Door:
                 retries.forget(connection, retry, claim)
             raise
 
-    def commit(
-        self,
-        route: Route,
-        incoming: Incoming,
-        credential: Credential | None,
-        query: Any,
-        body: Any,
-        retry: RetryKey | None,
-        claim: str,
-    ) -> tuple[int, bytes, list[str]]:
+    def commit(self, asked: Asked, retry: RetryKey | None = None, claim: str = "") -> tuple[int, bytes, list[str]]:
         """Permission and effect in one transaction, with the answer beside them where a retry may ask for it."""
+        route = asked.route
         with self.services.database.begin() as connection:
-            call = self.call(route, incoming, connection)
-            self.admit(call, route, credential, self.target_id(route, incoming, query, body), counts=False)
-            result = self.invoke(call, route, query, body)
+            call = self.call(asked.incoming, connection)
+            self.admit(call, route, asked.credential, self.target_id(asked), counts=False)
+            result = self.invoke(call, asked)
             payload = result if isinstance(result, bytes) else encoder.encode(result)
             if retry is not None:
                 kept = payload if route.is_replayable else b""
@@ -301,7 +220,7 @@ class Door:
         digest = hashlib.sha256(incoming.query + b"\0" + incoming.body).hexdigest()
         return RetryKey(person.user_id, route.method, incoming.path[:300], incoming.retry_key, digest)
 
-    def call(self, route: Route, incoming: Incoming, connection: Connection) -> Call:
+    def call(self, incoming: Incoming, connection: Connection) -> Call:
         """A fresh call on this connection."""
         return Call(self.services, incoming, connection, self.services.clock.now())
 
@@ -321,7 +240,10 @@ class Door:
     def admit(
         self, call: Call, route: Route, credential: Credential | None, wanted_id: str | None, *, counts: bool
     ) -> None:
-        """Put who asks, and their team, into the call. Raises Unauthenticated, NotFound, Forbidden, RateLimitExceeded."""
+        """Put who asks, and their team, into the call.
+
+        Raises Unauthenticated, NotFound, Forbidden, RateLimitExceeded.
+        """
         if credential is None:
             return
         target = Target.team if route.target is Target.current and wanted_id else route.target
@@ -349,30 +271,32 @@ class Door:
         """Count a request of a credential against its own limit."""
         self.limiter.count(credential.secret_hash, self.services.settings.rate_limit_key)
 
-    def target_id(self, route: Route, incoming: Incoming, query: Any, body: Any) -> str | None:
+    def target_id(self, asked: Asked) -> str | None:
         """The id that names the team. What is no id can't exist: NotFound."""
+        route = asked.route
         source, _, name = route.target_from.partition(":")
         found: str | None = None
         if source == "path":
-            found = incoming.parameters.get(name)
+            found = asked.incoming.parameters.get(name)
         elif source in ("query", "body"):
-            found = getattr(query if source == "query" else body, "team_id", None)
+            found = getattr(asked.query if source == "query" else asked.body, "team_id", None)
         if source == "body" and route.target is Target.team and not found:
             sentence = "Team ID is required for authenticated deployments"
             raise BadRequest(sentence, code="TEAM_REQUIRED", details={"teamId": "required"})
         if found and not is_id(found):
-            raise NotFound({Target.deployment: "Deployment", Target.ssh_key: "SSH key"}.get(route.target, "Team"))
+            raise NotFound(NOUNS.get(route.target, "Team"))
         return found
 
-    def invoke(self, call: Call, route: Route, query: Any, body: Any) -> Any:
+    def invoke(self, call: Call, asked: Asked) -> Any:
         """Call the route's function with what it takes."""
-        values: dict[str, Any] = dict(call.incoming.parameters)
+        route = asked.route
+        values: dict[str, Any] = dict(asked.incoming.parameters)
         if route.query is not None:
-            values["query"] = query
-        if route.before is not None:
-            body, values["prepared"] = body
+            values["query"] = asked.query
         if route.body is not None:
-            values["body"] = body
+            values["body"] = asked.body
+        if route.before is not None:
+            values["prepared"] = asked.prepared
         return route.function(call, **values)
 
     def take_uses(self) -> list[tuple[str, datetime, str]]:

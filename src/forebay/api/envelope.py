@@ -1,5 +1,7 @@
 """How answers look on the wire: camelCase JSON, and every refusal as `{error, code, details}`."""
 
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -41,26 +43,10 @@ def refusal(error: ForebayError) -> tuple[int, dict[str, str], bytes]:
 
 def iso(seconds: int | None) -> str | None:
     """A moment as clients want it: ISO 8601 in UTC with Z."""
-    if seconds is None:
-        return None
-    return _iso(seconds)
+    return None if seconds is None else moment(seconds)
 
 
-def _iso(seconds: int) -> str:
-    days, rest = divmod(seconds, 86400)
-    return f"{_date(days)}T{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}Z"
-
-
-_dates: dict[int, str] = {}
-
-
-def _date(days: int) -> str:
-    """The date of a day since 1970; few days are ever asked for, so they are kept."""
-    found = _dates.get(days)
-    if found is None:
-        from datetime import date
-
-        if len(_dates) > 10_000:
-            _dates.clear()
-        found = _dates[days] = date.fromordinal(days + 719163).isoformat()
-    return found
+@lru_cache(65536)
+def moment(seconds: int) -> str:
+    """The same for a moment that there is. The same moments are asked for again and again, by everyone who polls."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,6 +1,9 @@
-"""`/api/kubernetes`: what clients ask before they offer the add-on. No provider here has it, and that is what is answered."""
+"""`/api/kubernetes`: what clients ask before they offer the add-on.
 
-from forebay.api.door import Call
+No provider here has it, and that is what is answered.
+"""
+
+from forebay.api.call import Call
 from forebay.api.envelope import Input, Wire
 from forebay.api.route import Needs, route
 from forebay.errors import NotFound

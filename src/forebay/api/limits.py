@@ -1,6 +1,7 @@
 """Rate limits: so many requests in a window of 15 minutes, by address without a valid key, else by key or session.
 
-Counted in this process. Several processes each count for themselves; put a limit of your own before them if that is too much.
+Counted in this process. Several processes each count for themselves; put a limit of your own before them if that is
+too much.
 """
 
 import threading

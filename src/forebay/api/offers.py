@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from forebay.api.door import Call
+from forebay.api.call import Call
 from forebay.api.envelope import Input, Wire
 from forebay.api.route import Needs, route
 from forebay.domain.machines import offers
@@ -25,7 +25,10 @@ class OfferSearch(Input):
 
 
 class Offer(Wire):
-    """Something that can be launched. `memory`, `storage`, `gpu_memory` in GB; `price` in dollars an hour for all of it."""
+    """Something that can be launched.
+
+    `memory`, `storage`, `gpu_memory` in GB; `price` in dollars an hour for all of it.
+    """
 
     provider: str
     offer_id: str

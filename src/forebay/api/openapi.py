@@ -18,12 +18,14 @@ RETRY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "Repeat a request with the same key within 24 hours to get the first answer instead of a second effect.",
+    "description": "A request repeated with the same key within 24 hours gets the first answer, not a second effect.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
-INTRODUCTION = """Forebay's REST API. Programs written for Spheron's public API work with this address and a key of this cloud.
+INTRODUCTION = """Forebay's REST API. Programs written for Spheron's public API work with this address and a key of \
+this cloud.
 
-Send `Authorization: Bearer <key>`. Ids are 24 hex characters, times ISO 8601 in UTC, money in US dollars, exact to the micro-dollar."""
+Send `Authorization: Bearer <key>`. Ids are 24 hex characters, times ISO 8601 in UTC, money in US dollars, exact to \
+the micro-dollar."""
 
 
 def document(routes: Sequence[Route], server: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """`/api/providers`: who runs machines here."""
 
-from forebay.api.door import Call
+from forebay.api.call import Call
 from forebay.api.route import Needs, route
 
 

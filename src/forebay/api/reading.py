@@ -20,7 +20,7 @@ def fields_of(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo
 
 @cache
 def folded_names(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """The names clients use, by their letters alone, for telling a misspelt field from one that is none of our business."""
+    """The names clients use, by their letters alone: tells a misspelt field from one that is none of our business."""
     return {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in fields_of(kind)}
 
 
@@ -32,8 +32,8 @@ def plain(message: str) -> str:
 def read_fields(kind: type[T], given: dict[str, Any], *, strict: bool) -> T:
     """A value of `kind`, or BadRequest with a message for every field that is missing, wrong, or misspelt.
 
-    Fields nobody knows are passed over, as clients of the public API expect; one that differs from a known name only by case or
-    punctuation is refused, because what it asks for would be dropped without a word.
+    Fields nobody knows are passed over, as clients of the public API expect; one that differs from a known name only
+    by case or punctuation is refused, because what it asks for would be dropped without a word.
     """
     values: dict[str, Any] = {}
     wrong: dict[str, str] = {}

@@ -1,4 +1,6 @@
-"""Routes as declarations: what each needs, takes and answers. The server, the OpenAPI document and the tests read the same ones.
+"""Routes as declarations: what each needs, takes and answers.
+
+The server, the OpenAPI document and the tests read the same ones.
 
 A route can't be declared without saying who may use it: `needs` is a permission of the one table, or one of `Needs`.
 """

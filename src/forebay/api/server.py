@@ -1,4 +1,7 @@
-"""The declared routes as a Litestar application, with what concerns all of them: addresses behind proxies, bodies, unknown paths."""
+"""The declared routes as a Litestar application, with what concerns all of them.
+
+Addresses behind proxies, bodies, unknown paths.
+"""
 
 import ipaddress
 from collections.abc import Sequence
@@ -8,7 +11,7 @@ from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.handlers import HTTPRouteHandler
-from litestar.response.base import ASGIResponse
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from forebay.api import (
     api_keys,
@@ -23,7 +26,8 @@ from forebay.api import (
     ssh_keys,
     teams,
 )
-from forebay.api.door import Door, Incoming
+from forebay.api.call import Incoming
+from forebay.api.door import Door
 from forebay.api.envelope import encoder, refusal
 from forebay.api.route import ROUTES, Route
 from forebay.errors import BadRequest, BodyTooLarge, ForebayError, MethodNotAllowed, NotFound
@@ -85,14 +89,29 @@ def too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"The body is larger than {limit} bytes.", details={"limit": limit})
 
 
-def respond(status: int, headers: dict[str, str], payload: bytes) -> ASGIResponse:
-    """Bytes of JSON as an answer."""
-    return ASGIResponse(
-        body=payload,
-        status_code=status,
-        media_type="application/json",
-        headers={"cache-control": "no-store", "x-content-type-options": "nosniff", **headers},
-    )
+class Answer:
+    """A finished answer as an ASGI application: two messages, nothing computed."""
+
+    __slots__ = ("headers", "payload", "status")
+
+    def __init__(self, status: int, headers: dict[str, str], payload: bytes) -> None:
+        self.status, self.payload = status, payload
+        self.headers = [(b"content-length", str(len(payload)).encode()), *COMMON_HEADERS]
+        self.headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        start: Any = {"type": "http.response.start", "status": self.status, "headers": self.headers}
+        await send(start)
+        body: Any = {"type": "http.response.body", "body": self.payload, "more_body": False}
+        await send(body)
+
+
+COMMON_HEADERS = (
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+)
 
 
 def handler(route: Route, door: Door, proxies: Proxies) -> HTTPRouteHandler:
@@ -100,7 +119,7 @@ def handler(route: Route, door: Door, proxies: Proxies) -> HTTPRouteHandler:
     limit = door.services.settings.body_limit_bytes
     reads_body = route.method in ("POST", "PUT", "PATCH")
 
-    async def endpoint(request: AnyRequest) -> ASGIResponse:
+    async def endpoint(request: AnyRequest) -> ASGIApp:
         scope = request.scope
         headers = {name: value for name, value in scope["headers"] if name in WANTED}
         client = scope.get("client")
@@ -119,14 +138,12 @@ def handler(route: Route, door: Door, proxies: Proxies) -> HTTPRouteHandler:
                 user_agent=headers.get(b"user-agent", b"").decode("latin-1"),
             )
         except ForebayError as error:
-            return respond(*refusal(error))
-        return respond(*await door.handle(route, incoming))
+            return Answer(*refusal(error))
+        return Answer(*await door.handle(route, incoming))
 
     path = route.path.replace("}", ":str}")
     method: Any = route.method
-    return HTTPRouteHandler(path, http_method=method, name=f"{route.method} {route.path}", status_code=200)(
-        endpoint
-    )
+    return HTTPRouteHandler(path, http_method=method, name=f"{route.method} {route.path}", status_code=200)(endpoint)
 
 
 WANTED = frozenset((b"authorization", b"idempotency-key", b"x-forwarded-for", b"user-agent"))
@@ -136,10 +153,10 @@ def document_handler(door: Door) -> HTTPRouteHandler:
     """`/api/openapi.json`, written once when it is first asked for."""
     written: list[bytes] = []
 
-    async def endpoint() -> ASGIResponse:
+    async def endpoint() -> ASGIApp:
         if not written:
             written.append(encoder.encode(openapi.document(ROUTES, door.services.public_url())))
-        return respond(200, {"cache-control": "public, max-age=60"}, written[0])
+        return Answer(200, {}, written[0])
 
     return HTTPRouteHandler("/api/openapi.json", http_method="GET", name="openapi")(endpoint)
 

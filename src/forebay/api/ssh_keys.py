@@ -1,6 +1,6 @@
 """`/api/ssh-keys`: the keys that open a team's machines."""
 
-from forebay.api.door import Call
+from forebay.api.call import Call
 from forebay.api.envelope import Input, Wire, iso
 from forebay.api.route import route
 from forebay.domain.machines import ssh_keys

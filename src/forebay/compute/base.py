@@ -3,7 +3,7 @@
 A provider holds no books. The domain decides what should be, the reconciler compares that with what `observe` says and
 calls the verbs here; every verb may be repeated after a crash, so each is idempotent by deployment id:
 
-- `launch` of a deployment that exists already changes nothing (it starts it where a crash came between create and start);
+- `launch` of a deployment that exists already changes nothing (but starts it if a crash came between the two);
 - `stop`, `start` and `terminate` of one that is already so, or already gone, are fine;
 - `terminate` raises NotYetTerminated until the provider confirms that nothing is left.
 
@@ -195,7 +195,10 @@ class Provider(Protocol):
     capabilities: Capabilities
 
     def prepare(self) -> None:
-        """Bring up what launches need (services, networks, images). Slow the first time; may be called again at will."""
+        """Bring up what launches need (services, networks, images).
+
+        Slow the first time; may be called again at will.
+        """
 
     def pools(self) -> Sequence[Pool]:
         """The capacity there is in all, taken or not."""
@@ -204,7 +207,10 @@ class Provider(Protocol):
         """What can be launched here, whether or not there is room for it now."""
 
     def launch(self, spec: LaunchSpec) -> None:
-        """Create and start the machine. Returns when it was started, not when SSH answers. Raises OutOfStock, Rejected."""
+        """Create and start the machine. Returns when it was started, not when SSH answers.
+
+        Raises OutOfStock, Rejected.
+        """
 
     def observe(self) -> Sequence[Instance]:
         """Every instance that carries our mark, whoever asked for it."""

@@ -1,7 +1,9 @@
-"""Backups of a cloud on SQLite: a consistent copy of the database, taken while it is written to, and the secret key beside it.
+"""Backups of a cloud on SQLite.
 
-A backup is a tar file of `forebay.db`, `secret.key` and `backup.json` with their checksums; restoring refuses one that doesn't agree
-with them, and a folder that holds anything.
+A consistent copy of the database, taken while it is written to, and the secret key beside it.
+
+A backup is a tar file of `forebay.db`, `secret.key` and `backup.json` with their checksums; restoring refuses one
+that doesn't agree with them, and a folder that holds anything.
 """
 
 import hashlib
@@ -61,7 +63,10 @@ def copy_database(source: Path, target: Path) -> None:
 
 
 def restore(settings: Settings, source: Path) -> str:
-    """Fill an empty data folder; when the backup was taken. Raises Conflict for a folder that isn't empty, BadRequest for a bad file."""
+    """Fill an empty data folder; when the backup was taken.
+
+    Raises Conflict for a folder that isn't empty, BadRequest for a bad file.
+    """
     folder = settings.data_dir
     if folder.exists() and any(folder.iterdir()):
         raise Conflict(f"{folder.absolute()} is not empty: restore into a new folder")

@@ -1,8 +1,9 @@
 """The database: one way to read, one way to write, and all that differs between SQLite and PostgreSQL.
 
 SQLite runs in WAL mode with `synchronous=FULL`. A write transaction starts with BEGIN IMMEDIATE on the only writing
-connection, so writers of one process queue here instead of failing with SQLITE_BUSY; those of other processes are waited
-for by SQLite itself. Readers have connections of their own that can't write. On PostgreSQL both come from one pool.
+connection, so writers of one process queue here instead of failing with SQLITE_BUSY; those of other processes are
+waited for by SQLite itself. Readers have connections of their own that can't write. On PostgreSQL both come from one
+pool.
 
 Whoever calls `begin` owns the transaction: it commits when the block ends and rolls back when it raises.
 """
@@ -31,6 +32,7 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.writer: Engine
         self.reader: Engine
+        self.inline_connection: Connection | None = None
         if self.is_sqlite:
             self.create_file()
             self.writer = self.sqlite_engine("BEGIN IMMEDIATE", connections=1)
@@ -89,14 +91,35 @@ class Database:
         with self.reader.connect() as connection:
             yield connection
 
+    @property
+    def inline(self) -> Connection:
+        """The one connection of the event loop on SQLite, kept open: taking one from the pool costs as much as a query.
+
+        Prepared statements see the latest commit each; whoever executes others on it must call `end_inline` afterwards.
+        """
+        if self.inline_connection is None:
+            self.inline_connection = self.reader.connect()
+        return self.inline_connection
+
+    def end_inline(self) -> None:
+        """End the read transaction, if one was begun, so that the next request sees what was committed since."""
+        if self.inline_connection is not None and self.inline_connection.in_transaction():
+            self.inline_connection.rollback()
+
     def close(self) -> None:
         """End all connections."""
+        if self.inline_connection is not None:
+            self.inline_connection.close()
+            self.inline_connection = None
         self.writer.dispose()
         self.reader.dispose()
 
 
 def lock_rows(connection: Connection, table: sa.Table, ids: Sequence[str]) -> None:
-    """Lock rows by primary key `id`, in id order, until the transaction ends. SQLite's writer has the whole file already."""
+    """Lock rows by primary key `id`, in id order, until the transaction ends.
+
+    SQLite's writer has the whole file already.
+    """
     if connection.dialect.name == "postgresql" and ids:
         connection.execute(
             sa.select(table.c.id).where(table.c.id.in_(ids)).order_by(table.c.id).with_for_update()
@@ -131,6 +154,11 @@ class Lease:
     def give_back(connection: Connection, leases: sa.Table, name: str, token: str) -> None:
         """Give the lease back, if `token` has it."""
         connection.execute(sa.delete(leases).where(leases.c.name == name, leases.c.token == token))
+
+    @staticmethod
+    def drop_all(connection: Connection, leases: sa.Table) -> None:
+        """Drop every lease: for the only process of a cloud, which knows at its start that nobody holds one."""
+        connection.execute(sa.delete(leases))
 
 
 def sqlite_insert(table: sa.Table) -> Any:

@@ -1,4 +1,4 @@
-"""Keeps the offers and pools on record what the providers say they are, and brings the providers up when Forebay starts."""
+"""Keeps offers and pools on record what the providers say they are, and brings the providers up at the start."""
 
 import logging
 from collections.abc import Mapping
@@ -10,10 +10,9 @@ from forebay.storage.database import Database
 
 log = logging.getLogger(__name__)
 
-KEPT = (
-    "name description region instance_type vcpus memory_gb storage_gb gpu_type gpu_model gpu_count gpu_memory_gb "
-    "rate_micros storage_rate_micros minimum_runtime_minutes interconnect_type interconnect_description is_simulated is_maintenance"
-).split()
+OTHERWISE = {"id", "provider", "pool_id", "os_options", "supports_cloud_init", "supports_pause"}
+KEPT = [name for name in offers.Offer.__struct_fields__ if name not in OTHERWISE]
+"""Fields that are taken over from the provider's offer as they are."""
 
 
 class OfferReconciler:

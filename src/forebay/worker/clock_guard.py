@@ -1,8 +1,8 @@
 """The wall clock held against the monotonic one: money is only reckoned with a clock that can be trusted.
 
-Within a process the two advance together. A wall clock that goes back charges nothing by itself. One that jumps ahead would
-charge for time that has not passed: from then on nothing is sighted and nothing charged, and an alert stands, until the two agree
-again or an operator restarts Forebay with the right time.
+Within a process the two advance together. A wall clock that goes back charges nothing by itself. One that jumps ahead
+would charge for time that has not passed: from then on nothing is sighted and nothing charged, and an alert stands,
+until the two agree again or an operator restarts Forebay with the right time.
 """
 
 import logging
@@ -22,7 +22,8 @@ class ClockGuard:
     def __init__(self, database: Database, clock: Clock, *, jump_seconds: int) -> None:
         self.database, self.clock, self.jump_seconds = database, clock, jump_seconds
         self.last: tuple[datetime, float] | None = None
-        self.is_alarmed = False
+        self.is_alarmed: bool | None = None
+        """None until it was told once: an alert of the process before may stand."""
         self.lock = threading.Lock()
 
     def is_sane(self) -> bool:
@@ -48,6 +49,6 @@ class ClockGuard:
             if ahead is None:
                 alerts.clear(connection, "clock", "wall", now=now)
                 return
-            text = f"The clock jumped ahead by {ahead} s. Nothing is charged until it is right again or Forebay is restarted."
+            text = f"The clock jumped ahead by {ahead} s. Nothing is charged until it is right or Forebay is restarted."
             alerts.raise_(connection, "clock", "wall", text, now=now)
         log.error("clock jumped ahead", extra={"seconds": ahead})

@@ -1,12 +1,16 @@
-"""The deduction cycle: every minute (a setting) all that runs is charged to its last sighting, then what has no credits left is stopped.
+"""The deduction cycle: every minute, which is a setting, all that runs is charged to its last sighting.
 
-A clock that can't be trusted stops the cycle (`clock_guard.py`). A process that was down charges what the provider reports to have
-run in the meantime with its first cycle.
+Then what has no credits left is stopped.
+
+A clock that can't be trusted stops the cycle (`clock_guard.py`). A process that was down charges what the provider
+reports to have run in the meantime with its first cycle.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+
+from sqlalchemy import Connection
 
 from forebay import ids
 from forebay.clock import Clock
@@ -46,7 +50,10 @@ class CycleReconciler:
         self.token = ids.new_secret(16).hex()
 
     def run(self) -> int:
-        """One cycle, unless another process is at it or the clock can't be trusted. Always 0: the next one is due in its time."""
+        """One cycle, unless another process is at it or the clock can't be trusted.
+
+        Always 0: the next one is due in its time.
+        """
         if not self.guard.is_sane():
             return 0
         with self.database.begin() as connection:
@@ -81,16 +88,23 @@ class CycleReconciler:
         log.debug("cycle", extra={"teams": done.teams, "lines": done.lines, "amount_micros": done.amount_micros})
 
     def stop_what_ran_dry(self) -> None:
-        """Stop or terminate what has no credits left; delete disks whose grace is over; forget who has credits again."""
+        """Stop or terminate what has no credits left; delete disks whose grace is over.
+
+        Forget who has credits again.
+        """
         with self.database.read() as connection:
             now = self.clock.now()
-            dry = list(credit_control.dry_teams(connection))
+            dry = pages(connection, credit_control.dry_teams)
+            newly_dry = pages(connection, credit_control.newly_dry_teams)
             past_grace = list(credit_control.teams_past_grace(connection, now=now, days=self.disk_grace_days))
             again = list(credit_control.teams_with_credit_again(connection))
         changed = 0
         for team_id in dry:
             with self.database.begin() as connection:
                 changed += credit_stops.stop_machines(connection, team_id, now=self.clock.now())
+        for team_id in newly_dry:
+            with self.database.begin() as connection:
+                changed += credit_stops.note_dry(connection, team_id, days=self.disk_grace_days, now=self.clock.now())
         for team_id in past_grace:
             with self.database.begin() as connection:
                 changed += credit_stops.delete_disks(
@@ -105,3 +119,11 @@ class CycleReconciler:
 
     def close(self) -> None:
         """Nothing is held but the lease, which ends by itself."""
+
+
+def pages(connection: Connection, find: Callable[..., Sequence[str]]) -> list[str]:
+    """All that `find` finds, a page at a time: whoever has no credits left must not wait for the next cycle."""
+    found: list[str] = []
+    while page := find(connection, after=found[-1] if found else ""):
+        found += page
+    return found

@@ -1,14 +1,14 @@
 """Brings about what is desired of each deployment, and applies what the provider reported.
 
-A deployment that is due is claimed under a lease, worked on outside any transaction, and the outcome is applied only if the lease
-still holds. Every step can be cut off: the intent is on record before the provider hears of it, and the provider's verbs may be
-repeated. `running` is said when SSH has answered with the host key that the machine reported.
+A deployment that is due is claimed under a lease, worked on outside any transaction, and the outcome is applied only
+if the lease still holds. Every step can be cut off: the intent is on record before the provider hears of it, and the
+provider's verbs may be repeated. `running` is said when SSH has answered with the host key that the machine reported.
 """
 
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import msgspec
@@ -34,12 +34,13 @@ from forebay.storage.database import Database
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 60
+LEASE_SECONDS = 30
 AT_ONCE = 8
 PATIENCE_SECONDS = 20.0
 """How long one claim waits for SSH before it lets others have a turn."""
 PROBE_SECONDS = 0.05
 RETRY_SECONDS = (1, 2, 5, 10, 30, 60)
+"""From one attempt to the next. After so many attempts the operator is told."""
 
 
 class DeploymentReconciler:
@@ -59,12 +60,13 @@ class DeploymentReconciler:
         launch_timeout_seconds: int,
         nudge: Callable[[str], None] = lambda name: None,
         at_once: int = AT_ONCE,
+        executor: Executor | None = None,
     ) -> None:
         self.database, self.providers, self.clock, self.limits = database, providers, clock, limits
         self.probe, self.launch_timeout_seconds, self.nudge = probe, launch_timeout_seconds, nudge
         self.slots = threading.BoundedSemaphore(at_once)
         self.at_once = at_once
-        self.executor = ThreadPoolExecutor(at_once, thread_name_prefix="forebay-machine")
+        self.executor = executor or ThreadPoolExecutor(at_once, thread_name_prefix="forebay-machine")
         self.stopping = threading.Event()
 
     def run(self) -> int:
@@ -108,18 +110,22 @@ class DeploymentReconciler:
             deployment, wait = self.bring_about(deployment, token)
         except Lost:
             wait = 0
-        except NotYetTerminated:
-            wait = backoff(deployment.attempts)
-        except ProviderUnavailable as reason:
+        except (NotYetTerminated, ProviderUnavailable) as reason:
             wait = backoff(deployment.attempts)
             deployment = self.give_up_if_late(deployment, token, str(reason))
         except ProviderError as reason:
+            wait = backoff(deployment.attempts)
             deployment = self.refused(deployment, token, reason)
-            wait = 0 if deployment.desired is not Desired.running else backoff(deployment.attempts)
+        except Exception:
+            log.exception("deployment not brought about", extra={"deployment": deployment.id})
+            wait = backoff(deployment.attempts)
+            deployment = self.give_up_if_late(deployment, token, "something went wrong in Forebay")
         with self.database.begin() as connection:
             now = self.clock.now()
             next_due = None if wait is None else now + timedelta(seconds=int(wait))
             lifecycle.release(connection, deployment, token, next_due=next_due, now=now)
+            if wait is None:
+                alerts.clear(connection, "provider", f"deployment {deployment.id}", now=now)
 
     def bring_about(self, deployment: Deployment, token: str) -> tuple[Deployment, float | None]:
         """The deployment as it is afterwards, and the seconds to the next look; None: all is as it should be."""
@@ -140,9 +146,7 @@ class DeploymentReconciler:
         """Terminate, and free the capacity once the provider has confirmed."""
         provider.terminate(deployment.id)
         with self.database.begin() as connection:
-            now = self.clock.now()
-            lifecycle.mark_gone(connection, deployment, token, now=now)
-            alerts.clear(connection, "provider", f"deployment {deployment.id}", now=now)
+            lifecycle.mark_gone(connection, deployment, token, now=self.clock.now())
         self.nudge("offers")
         return deployment, None
 
@@ -168,9 +172,10 @@ class DeploymentReconciler:
             return deployment, 2
         with self.database.begin() as connection:
             now = self.clock.now()
-            at = min(now, instance.stopped_at or now)
             reason = instance.exit_reason or "by itself"
-            lifecycle.mark_stopped_by_itself(connection, deployment, token, reason, self.limits, at=at, now=now)
+            lifecycle.mark_stopped_by_itself(
+                connection, deployment, token, reason, self.limits, at=instance.stopped_at, now=now
+            )
         return deployment, 0
 
     def lost(self, deployment: Deployment, token: str) -> Deployment:
@@ -189,6 +194,9 @@ class DeploymentReconciler:
                 provider.start(deployment.id)
             else:
                 provider.launch(self.spec(deployment))
+            with self.database.begin() as connection:
+                if not lifecycle.prolong(connection, deployment.id, token, now=self.clock.now(), seconds=LEASE_SECONDS):
+                    raise Lost
         return self.wait_for_ssh(deployment, token, provider)
 
     def spec(self, deployment: Deployment) -> LaunchSpec:
@@ -238,7 +246,7 @@ class DeploymentReconciler:
         return self.failed(deployment, token, reason)
 
     def refused(self, deployment: Deployment, token: str, reason: ProviderError) -> Deployment:
-        """The provider said no: a launch or a start has failed, anything else is tried again and shown to the operator."""
+        """The provider said no: a launch or start has failed, anything else is tried again and the operator told."""
         if deployment.desired is Desired.running and deployment.status is Status.deploying:
             sentence = f"Not Enough Stock: {reason}" if isinstance(reason, OutOfStock) else str(reason)
             return self.failed(deployment, token, sentence)

@@ -1,7 +1,7 @@
 """The loop: runs each reconciler on its schedule and on a nudge, in a thread of its own.
 
-A nudge is only an optimisation: what it would have brought about is found on the schedule anyway. A reconciler that raises is
-logged and run again; nothing it does may depend on having been run before.
+A nudge is only an optimisation: what it would have brought about is found on the schedule anyway. A reconciler that
+raises is logged and run again; nothing it does may depend on having been run before.
 """
 
 import logging
@@ -21,7 +21,10 @@ class Reconciler(Protocol):
     interval_seconds: float
 
     def run(self) -> int:
-        """One round; how much there was to do, for the log and the metrics. With anything done it is run again at once."""
+        """One round; how much there was to do, for the log and the metrics.
+
+        With anything done it is run again at once.
+        """
 
     def close(self) -> None:
         """Let go of threads and connections; what was begun is left to the next start."""

@@ -37,15 +37,24 @@ class MailReconciler:
             self.sender.send(mail.id, mail.recipient, mail.subject, mail.text)
         except (MailNotSent, OSError) as reason:
             log.warning("mail not sent", extra={"mail": mail.id, "reason": str(reason)})
-            with self.database.begin() as connection:
-                now = self.clock.now()
-                mails.note_failure(connection, mail, str(reason), now=now)
-                alerts.raise_(connection, "mail", "sending", f"Mail can't be sent: {reason}", now=now)
+            self.failed(mail, str(reason))
+            return
+        except Exception as reason:
+            # One that can't even be composed must not keep the others from going out.
+            log.exception("mail not sent", extra={"mail": mail.id})
+            self.failed(mail, f"{type(reason).__name__} while it was sent")
             return
         with self.database.begin() as connection:
             now = self.clock.now()
             mails.note_sent(connection, mail.id, now=now)
             alerts.clear(connection, "mail", "sending", now=now)
+
+    def failed(self, mail: mails.Mail, reason: str) -> None:
+        """Note a failure: the mail is tried again later, and the operator sees why."""
+        with self.database.begin() as connection:
+            now = self.clock.now()
+            mails.note_failure(connection, mail, reason, now=now)
+            alerts.raise_(connection, "mail", "sending", f"Mail can't be sent: {reason}", now=now)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -1,7 +1,9 @@
-"""Compares what runs with what is on record: who was seen is paid for, what differs is looked at, what nobody asked for is shown.
+"""Compares what runs with what is on record.
 
-Acting on a difference is left to the deployment reconciler, which looks again under a lease; so it does no harm that a machine was
-launched or ended while its provider was answering.
+Who was seen is paid for, what differs is looked at, what nobody asked for is shown.
+
+Acting on a difference is left to the deployment reconciler, which looks again under a lease; so it does no harm that
+a machine was launched or ended while its provider was answering.
 """
 
 import logging
@@ -41,10 +43,11 @@ class SightingReconciler:
 
     def run(self) -> int:
         """Look at every provider once. Always 0: what was found is others' work."""
-        if not self.guard.is_sane():
-            return 0
         for name, provider in self.providers.items():
             asked_at = self.clock.now()
+            # Asked after the clock was read: what is sighted then may be charged.
+            if not self.guard.is_sane():
+                break
             try:
                 found = provider.observe()
             except ProviderError as reason:
@@ -76,7 +79,10 @@ class SightingReconciler:
         return [key for key in seen if key not in records]
 
     def deal_with_strangers(self, name: str, provider: Provider, strangers: Sequence[str]) -> None:
-        """Leftovers of ended deployments are ended again; what has no record at all is shown, or ended where the setting says so."""
+        """Leftovers of ended deployments are ended again.
+
+        What has no record at all is shown, or ended where the setting says so.
+        """
         with self.database.read() as connection:
             leftovers = lifecycle.gone_deployments(connection, strangers)
         orphans = []
@@ -93,7 +99,7 @@ class SightingReconciler:
             subjects = [f"{name}/{deployment_id}" for deployment_id in orphans]
             for subject in subjects:
                 alerts.raise_(connection, "orphan", subject, f"{subject} runs without a record", now=now)
-            alerts.clear(connection, "orphan", keep=subjects, now=now)
+            alerts.clear(connection, "orphan", of=f"{name}/", keep=subjects, now=now)
 
     def collect_cloud_init(self, name: str, provider: Provider) -> None:
         """Keep how first boots ended."""

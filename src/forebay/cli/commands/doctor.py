@@ -10,7 +10,10 @@ image = typer.Typer(help="The base image of local machines.", no_args_is_help=Tr
 
 
 def doctor(data_dir: DataDir = None) -> None:
-    """Check this machine, the database and the providers; say what is missing and how to get it. Exit status 1 if anything is."""
+    """Check this machine, the database and the providers; say what is missing and how to get it.
+
+    Exit status 1 if anything is.
+    """
     with opened(data_dir, must_exist=False) as forebay:
         forebay.open_providers("http://127.0.0.1")
         findings = [finding for provider in forebay.providers.values() for finding in provider.doctor()]

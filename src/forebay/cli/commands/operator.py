@@ -1,4 +1,7 @@
-"""`forebay operator`: what the people who run the platform do, on the machine that holds the books. All of it is recorded."""
+"""`forebay operator`: what the people who run the platform do, on the machine that holds the books.
+
+All of it is recorded.
+"""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -88,7 +91,7 @@ def grant(
                 created_by=None,
                 now=forebay.clock.now(),
             )
-            note(connection, forebay, "credits.grant", "transfer", transfer.id, team_id)
+            note(connection, forebay, "credits.grant", "transfer", transfer.id, team_id=team_id)
             balance = ledger.balance(connection, team_id)
         typer.echo(
             f"granted ${amount_micros / 1e6:,.2f} as {transfer.id}; {team} has ${balance.balance_micros / 1e6:,.6f}"
@@ -109,7 +112,7 @@ def take_back(
             back = ledger.take_back(
                 connection, transfer_id=transfer, created_by=None, reason=reason, now=forebay.clock.now()
             )
-            note(connection, forebay, "credits.take-back", "transfer", back.id, back.team_id)
+            note(connection, forebay, "credits.take-back", "transfer", back.id, team_id=back.team_id)
         typer.echo(f"taken back as {back.id}")
 
 
@@ -161,7 +164,7 @@ def invite(email: Email, data_dir: DataDir = None) -> None:
 
 
 def note(
-    connection: "Connection", forebay: "Forebay", action: str, kind: str, object_id: str, team_id: str | None = None
+    connection: "Connection", forebay: "Forebay", action: str, kind: str, object_id: str, *, team_id: str | None = None
 ) -> None:
     """A row in the activity: done by whoever has a shell on the machine, which is all that is known of them."""
     import getpass

@@ -19,7 +19,7 @@ IDMAP_KERNEL = (5, 19)
 CGROUPS = Path("/sys/fs/cgroup")
 
 
-def examine(service: Service, *, is_root: bool, wants_gpus: bool = False) -> list[Finding]:
+def examine(service: Service, *, is_root: bool) -> list[Finding]:
     """All findings, in the order in which to mend them."""
     return [
         is_privileged(is_root),
@@ -33,7 +33,7 @@ def examine(service: Service, *, is_root: bool, wants_gpus: bool = False) -> lis
         open_files(),
         kernel_maps_ids(),
         image_present(service),
-        gpus_found(wants_gpus),
+        gpus_found(),
     ]
 
 
@@ -119,9 +119,9 @@ def image_present(service: Service) -> Finding:
     return Finding(name="base image", is_ok=is_there, found=found, remedy=remedy, is_required=False)
 
 
-def gpus_found(wants_gpus: bool) -> Finding:
+def gpus_found() -> Finding:
     """GPUs that containers can have."""
     names = gpus.cdi_names(gpus.NVIDIA)
     found = f"{len(names)} of {gpus.NVIDIA}" if names else "none in /etc/cdi or /var/run/cdi"
     remedy = "" if names else "where there are NVIDIA GPUs: nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
-    return Finding(name="GPUs (CDI)", is_ok=bool(names), found=found, remedy=remedy, is_required=wants_gpus)
+    return Finding(name="GPUs (CDI)", is_ok=bool(names), found=found, remedy=remedy, is_required=False)

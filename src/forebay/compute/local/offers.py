@@ -18,6 +18,8 @@ Size = tuple[int, int, int]
 """Virtual CPUs, GB of memory, GB of disk."""
 CPU_SIZES: dict[str, Size] = {"small": (1, 1, 10), "medium": (2, 4, 20), "large": (4, 8, 40)}
 GPU_COUNTS = (1, 2, 4, 8)
+DISK_OVERCOMMIT = 4
+"""GB of disk offered for each that is free: a machine takes what it has written, mostly a fraction of its size."""
 GPU_DISK_GB = 10
 SHARED_KERNEL = "A container: its kernel is shared with the other machines on the host."
 SIMULATED_SIZE = (1, 1)
@@ -50,7 +52,7 @@ def pool_of(machine: Machine, gpus: Gpus | None, settings: Settings) -> Pool:
         name=POOL,
         vcpus=machine.cpus * settings.local_cpu_overcommit,
         memory_gb=max(0, machine.memory_gb - settings.local_memory_reserve_gb),
-        storage_gb=machine.disk_gb,
+        storage_gb=machine.disk_gb * DISK_OVERCOMMIT,
         gpus=len(gpus.names) if gpus else 0,
     )
 

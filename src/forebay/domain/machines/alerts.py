@@ -36,11 +36,20 @@ def raise_(connection: Connection, kind: str, subject: str, text: str, *, now: d
 
 
 def clear(
-    connection: Connection, kind: str, subject: str | None = None, *, keep: Sequence[str] = (), now: datetime
+    connection: Connection,
+    kind: str,
+    subject: str | None = None,
+    *,
+    of: str = "",
+    keep: Sequence[str] = (),
+    now: datetime,
 ) -> None:
-    """What was wrong is right again: one subject, or all of a kind but those to keep."""
+    """What was wrong is right again: one subject, or all of a kind that begin with `of`, but those to keep."""
     statement = sa.update(alerts).where(alerts.c.kind == kind, alerts.c.cleared_at.is_(None))
-    statement = statement.where(alerts.c.subject == subject if subject is not None else alerts.c.subject.not_in(keep))
+    if subject is not None:
+        statement = statement.where(alerts.c.subject == subject)
+    else:
+        statement = statement.where(alerts.c.subject.startswith(of, autoescape=True), alerts.c.subject.not_in(keep))
     connection.execute(statement.values(cleared_at=now))
 
 

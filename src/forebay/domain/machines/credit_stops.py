@@ -1,6 +1,9 @@
-"""What happens to a team's machines when its credits have run out: stopped where they can pause, else terminated; disks kept for a while.
+"""What happens to a team's machines when its credits have run out: stopped where they can pause, else terminated.
 
-Each step reads the balance again in its own transaction and does nothing if it is above zero by then. Each is recorded and mailed.
+Disks of stopped machines are kept for a while, go on costing, and are deleted then.
+
+Each step reads the balance again in its own transaction and does nothing if it is above zero by then. Each is
+recorded and mailed.
 """
 
 from collections.abc import Sequence
@@ -25,7 +28,8 @@ def stop_machines(connection: Connection, team_id: str, *, now: datetime) -> int
     if not machines or not credit_control.is_dry(connection, team_id):
         return 0
     for machine in machines:
-        if machine.status is Status.running and machine.supports_pause:
+        # A machine that is being started again has a disk worth keeping; one that is being launched has none yet.
+        if machine.supports_pause and machine.started_at is not None:
             deployments.halt(connection, machine, f"Stopped: {NO_CREDITS}", now=now, error=NO_CREDITS)
         else:
             message = f"Terminated: {NO_CREDITS}"
@@ -34,6 +38,15 @@ def stop_machines(connection: Connection, team_id: str, *, now: datetime) -> int
     credit_control.mark_dry(connection, team_id, now)
     tell(connection, team_id, machines, "machines were stopped because the credits ran out", now=now)
     return len(machines)
+
+
+def note_dry(connection: Connection, team_id: str, *, days: int, now: datetime) -> int:
+    """Note since when a team that has nothing but disks left to pay for is without credits; 1 if that is news."""
+    if not credit_control.mark_dry(connection, team_id, now):
+        return 0
+    machines = deployments.stopped_machines(connection, team_id)
+    tell(connection, team_id, machines, f"the credits ran out; disks are kept for {days} days", now=now)
+    return 1
 
 
 def delete_disks(connection: Connection, team_id: str, *, days: int, now: datetime) -> int:
@@ -72,7 +85,8 @@ def tell(connection: Connection, team_id: str, machines: Sequence[Deployment], w
             "",
             *lines,
             "",
-            "Stopped machines keep their disks for a while, and the disks go on costing. Add credits, then start them again.",
+            "Stopped machines keep their disks for a while, and the disks go on costing.",
+            "Add credits, then start them again.",
             "",
         ]
     )

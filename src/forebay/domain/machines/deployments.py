@@ -1,8 +1,9 @@
 """Deployments as people use them: launch, look, rename, stop, start, terminate.
 
-Each verb checks, moves the money and writes what is desired, in the caller's one transaction; the reconciler brings it about
-afterwards. An accepted stop or terminate ends the segment at that second, whatever the provider takes to comply; capacity stays
-taken until the provider confirms. `domain/machines/lifecycle.py` is the other side: what the provider reported.
+Each verb checks, moves the money and writes what is desired, in the caller's one transaction; the reconciler brings
+it about afterwards. An accepted stop or terminate ends the segment at that second, whatever the provider takes to
+comply; capacity stays taken until the provider confirms. `domain/machines/lifecycle.py` is the other side: what the
+provider reported.
 """
 
 import math
@@ -17,11 +18,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay import ids
-from forebay.domain.machines import offers, ssh_keys
 from forebay.domain.machines.events import note
-from forebay.domain.machines.offers import Offer
-from forebay.domain.machines.ssh_keys import SshKey
 from forebay.domain.money import holds, metering
 from forebay.domain.money.amounts import charge_micros
 from forebay.domain.people import activity
@@ -34,12 +31,9 @@ from forebay.errors import (
     Forbidden,
     MinimumRuntimeNotMet,
     NotFound,
-    RateLimitExceeded,
 )
 from forebay.storage.tables import deployments, segments
 
-WINDOW_SECONDS = 900
-"""Creations are counted over this window."""
 UNSEEN_SECONDS = 120
 """Machines are looked at every few seconds; one that was not seen for so long may not have run."""
 
@@ -64,23 +58,6 @@ class Desired(StrEnum):
 
 
 ACTIVE = (Status.deploying, Status.running, Status.stopped)
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person asks for. Exactly one of the two key fields is set."""
-
-    offer_id: str
-    provider: str
-    gpu_type: str
-    gpu_count: int
-    region: str
-    operating_system: str
-    instance_type: str
-    ssh_key_id: str | None = None
-    ssh_public_key: str | None = None
-    name: str | None = None
-    cloud_init: Mapping[str, Any] | None = None
-    labels: Mapping[str, str] = {}
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +118,10 @@ def to_deployment(row: sa.Row[*tuple[Any, ...]]) -> Deployment:
 
 
 def lock(connection: Connection, deployment_id: str, team_id: str | None = None) -> Deployment:
-    """The deployment, locked until the transaction ends. Raises NotFound, also if it is another team's than `team_id`."""
+    """The deployment, locked until the transaction ends.
+
+    Raises NotFound, also if it is another team's than `team_id`.
+    """
     statement = sa.select(*COLUMNS).where(deployments.c.id == deployment_id).with_for_update()
     if team_id is not None:
         statement = statement.where(deployments.c.team_id == team_id)
@@ -166,42 +146,11 @@ def change(connection: Connection, deployment_id: str, **values: Any) -> None:
     connection.execute(sa.update(deployments).where(deployments.c.id == deployment_id).values(**values))
 
 
-def hold_micros(rate_micros: int, minimum_runtime_minutes: int, minimum_micros: int) -> int:
-    """What a launch or start must have available, and holds: the price of the minimum runtime, but at least the minimum."""
-    return max(minimum_micros, charge_micros(rate_micros, minimum_runtime_minutes * 60))
-
-
-def matching_offer(connection: Connection, order: Order) -> Offer:
-    """The offer, if all fields of the order come from it. Raises BadRequest that names those that don't."""
-    offer = offers.find(connection, order.offer_id)
-    if offer is None:
-        raise BadRequest(
-            f"There is no offer {order.offer_id!r}.",
-            code="UNKNOWN_OFFER",
-            details={"offerId": "not on the list of offers"},
-        )
-    wrong = {
-        field: f"must be {right!r} for this offer"
-        for field, given, right in (
-            ("provider", order.provider, offer.provider),
-            ("gpuType", order.gpu_type, offer.gpu_type),
-            ("gpuCount", order.gpu_count, offer.gpu_count),
-            ("region", order.region, offer.region),
-            ("instanceType", order.instance_type, offer.instance_type),
-        )
-        if given != right
-    }
-    if order.operating_system not in offer.os_options:
-        wrong["operatingSystem"] = f"must be one of {', '.join(offer.os_options)}"
-    if order.cloud_init is not None and not offer.supports_cloud_init:
-        wrong["cloudInit"] = "this offer does not support cloud-init"
-    if wrong:
-        raise BadRequest("All fields must come from one offer.", code="OFFER_MISMATCH", details=wrong)
-    return offer
-
-
 def check_name(name: str) -> str:
-    """A deployment's name, trimmed. Raises BadRequest for an empty one, one over 60 characters, or one with control characters."""
+    """A deployment's name, trimmed.
+
+    Raises BadRequest for an empty one, one over 60 characters, or one with control characters.
+    """
     name = unicodedata.normalize("NFC", name).strip()
     if not name or len(name) > 60 or any(unicodedata.category(letter) in ("Cc", "Cs", "Cf") for letter in name):
         raise BadRequest("The name is not usable.", details={"name": "1 to 60 characters, no control characters"})
@@ -219,97 +168,18 @@ def check_labels(labels: Mapping[str, str]) -> dict[str, str]:
     return dict(labels)
 
 
-def refuse_too_many(connection: Connection, user_id: str, limit: int, *, now: datetime) -> None:
-    """Raise RateLimitExceeded if the user has created `limit` deployments within the last quarter of an hour."""
-    recent = connection.execute(
-        sa.select(deployments.c.created_at)
-        .where(deployments.c.created_by == user_id, deployments.c.created_at > now - timedelta(seconds=WINDOW_SECONDS))
-        .order_by(deployments.c.created_at.desc())
-        .limit(limit)
-    ).all()
-    if len(recent) >= limit:
-        oldest = recent[-1].created_at if recent else now
-        raise RateLimitExceeded(max(1, WINDOW_SECONDS - int((now - oldest).total_seconds())))
-
-
-def launch(connection: Connection, context: TeamContext, order: Order, limits: Limits, *, now: datetime) -> str:
-    """Accept a deployment: check the offer, hold the credits, reserve the capacity, write what is desired. Its id.
-
-    Raises BadRequest, OutOfStock, InsufficientBalance, RateLimitExceeded, Forbidden.
-    """
-    context.demand(Permission.launch)
-    refuse_frozen(context)
-    name = None if order.name is None else check_name(order.name)
-    labels = check_labels(order.labels)
-    offer = matching_offer(connection, order)
-    refuse_too_many(connection, context.caller.user_id, limits.creations, now=now)
-    deployment_id = ids.new_id(now)
-    key = launch_key(connection, context, order, name or deployment_id, now=now)
-    amount = hold_micros(offer.rate_micros, offer.minimum_runtime_minutes, limits.minimum_micros)
-    holds.take(connection, team_id=context.team_id, resource_id=deployment_id, amount_micros=amount, now=now)
-    offers.reserve(connection, offer)
-    taken_over = (
-        "provider pool_id instance_type region gpu_type gpu_model gpu_count vcpus memory_gb storage_gb "
-        "rate_micros storage_rate_micros minimum_runtime_minutes supports_pause"
-    ).split()
-    connection.execute(
-        sa.insert(deployments).values(
-            id=deployment_id,
-            team_id=context.team_id,
-            created_by=context.caller.user_id,
-            name=name or f"{slug(offer.gpu_type)}-{deployment_id[-6:]}",
-            status=Status.deploying,
-            desired=Desired.running,
-            offer_id=offer.id,
-            operating_system=order.operating_system,
-            ssh_key_id=key.id,
-            is_ssh_key_temporary=key.is_temporary,
-            ssh_key_name=key.name,
-            ssh_key_fingerprint=key.fingerprint,
-            cloud_init=order.cloud_init,
-            is_cloud_init_pending=order.cloud_init is not None,
-            labels=labels,
-            port_forwards=[],
-            created_at=now,
-            deploying_since=now,
-            due_at=now,
-            **{field: getattr(offer, field) for field in taken_over},
-        )
-    )
-    note(connection, deployment_id, "accepted", f"Launch of {offer.name} accepted.", now=now)
-    record(connection, context, "launch", deployment_id, now=now, details={"offer": offer.id, "held_micros": amount})
-    return deployment_id
-
-
-def launch_key(connection: Connection, context: TeamContext, order: Order, name: str, *, now: datetime) -> SshKey:
-    """The key the machine will hold: one of the team's, or a temporary one made of the public key that was sent."""
-    if (order.ssh_key_id is None) == (order.ssh_public_key is None):
-        reason = "give exactly one of sshKeyId and ssh_public_key"
-        raise BadRequest("Exactly one SSH key is needed.", details={"sshKeyId": reason, "ssh_public_key": reason})
-    if order.ssh_key_id is not None:
-        try:
-            return ssh_keys.get(connection, context.team_id, order.ssh_key_id)
-        except NotFound:
-            raise BadRequest(
-                "The SSH key does not exist in this team.",
-                code="UNKNOWN_SSH_KEY",
-                details={"sshKeyId": "not a key of the team"},
-            ) from None
-    return ssh_keys.add(
-        connection,
-        team_id=context.team_id,
-        name=f"temporary key of {name}"[:120],
-        public_key=order.ssh_public_key or "",
-        created_by=context.caller.user_id,
-        now=now,
-        is_temporary=True,
-    )
-
-
 def slug(text: str) -> str:
     """The text in [a-z0-9-]."""
     folded = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", folded).strip("-")[:50] or "machine"
+
+
+def hold_micros(rate_micros: int, minimum_runtime_minutes: int, minimum_micros: int) -> int:
+    """What a launch or start must have available, and holds.
+
+    The price of the minimum runtime, but at least the minimum.
+    """
+    return max(minimum_micros, charge_micros(rate_micros, minimum_runtime_minutes * 60))
 
 
 def refuse_frozen(context: TeamContext) -> None:
@@ -338,7 +208,10 @@ def record(
 
 
 class Runtime(msgspec.Struct, frozen=True):
-    """How long a machine has run and must run, for whoever wants to end it. Minutes: run ones down, remaining ones up."""
+    """How long a machine has run and must run, for whoever wants to end it.
+
+    Minutes: run ones down, remaining ones up.
+    """
 
     run: int
     remaining: int
@@ -346,7 +219,10 @@ class Runtime(msgspec.Struct, frozen=True):
 
 
 def runtime(deployment: Deployment, now: datetime) -> Runtime:
-    """The minimum runtime counts from the last time the machine was `running`; a machine that isn't has none to wait for."""
+    """The minimum runtime counts from the last time the machine was `running`.
+
+    A machine that isn't has none to wait for.
+    """
     minimum = deployment.minimum_runtime_minutes
     if deployment.status is not Status.running or deployment.started_at is None:
         return Runtime(0, 0, minimum)
@@ -384,7 +260,10 @@ def update(
 
 
 def terminate(connection: Connection, context: TeamContext, deployment_id: str, *, now: datetime) -> None:
-    """End a deployment and charge it to this second. Raises NotFound, Forbidden, CannotTerminate, MinimumRuntimeNotMet."""
+    """End a deployment and charge it to this second.
+
+    Raises NotFound, Forbidden, CannotTerminate, MinimumRuntimeNotMet.
+    """
     deployment = lock(connection, deployment_id, context.team_id)
     context.demand(Permission.operate, created_by=deployment.created_by)
     if deployment.status not in ACTIVE:
@@ -404,7 +283,10 @@ def finish(
     at: datetime | None = None,
     error: str | None = None,
 ) -> None:
-    """The end of a deployment, whoever brings it about: last charges to `at` (now), the hold back, the provider told."""
+    """The end of a deployment, whoever brings it about.
+
+    Last charges to `at` (now), the hold back, the provider told.
+    """
     settle(connection, deployment.id, at=at or now, now=now)
     change(
         connection,
@@ -422,20 +304,30 @@ def finish(
 def settle(connection: Connection, deployment_id: str, *, at: datetime, now: datetime) -> None:
     """End whatever is metered for the deployment at `at`, and release what is left of its hold.
 
-    A machine that has not been seen for a while is charged to its last sighting alone, whoever ends it: what it did since is unknown.
+    A machine that has not been seen for a while is charged to its last sighting alone, whoever ends it: what it did
+    since is unknown.
     """
-    sighted_at = connection.execute(
-        sa.select(segments.c.sighted_at).where(segments.c.resource_id == deployment_id, segments.c.ended_at.is_(None))
-    ).scalar()
+    sighted_at = last_sighting(connection, deployment_id)
     if sighted_at is not None and at - sighted_at > timedelta(seconds=UNSEEN_SECONDS):
         at = sighted_at
-    metering.end(connection, resource_id=deployment_id, resource_type="compute", at=at)
-    metering.end(connection, resource_id=deployment_id, resource_type="storage", at=at)
+    metering.end(connection, resource_id=deployment_id, resource_type="compute", at=at, now=now)
+    metering.end(connection, resource_id=deployment_id, resource_type="storage", at=at, now=now)
     holds.release(connection, deployment_id, now=now)
 
 
+def last_sighting(connection: Connection, deployment_id: str) -> datetime | None:
+    """When the provider last reported what is metered of it now; None where nothing is."""
+    found: datetime | None = connection.execute(
+        sa.select(segments.c.sighted_at).where(segments.c.resource_id == deployment_id, segments.c.ended_at.is_(None))
+    ).scalar()
+    return found
+
+
 def stop(connection: Connection, context: TeamContext, deployment_id: str, *, now: datetime) -> None:
-    """Stop a running machine; its disk stays, and is paid for. Raises NotFound, Forbidden, Conflict, MinimumRuntimeNotMet."""
+    """Stop a running machine; its disk stays, and is paid for.
+
+    Raises NotFound, Forbidden, Conflict, MinimumRuntimeNotMet.
+    """
     deployment = lock(connection, deployment_id, context.team_id)
     context.demand(Permission.operate, created_by=deployment.created_by)
     if deployment.status is not Status.running:

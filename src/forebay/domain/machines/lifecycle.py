@@ -1,8 +1,8 @@
 """Deployments as the reconciler sees them: what is due, under a lease, and what the provider reported of it.
 
-Every outcome is applied only while the lease still holds and what is desired has not changed in the meantime; otherwise the
-reconciler looks again. Money follows what the provider reports: a machine is paid for from the second it runs to the second it
-stopped, or was last seen.
+Every outcome is applied only while the lease still holds and what is desired has not changed in the meantime;
+otherwise the reconciler looks again. Money follows what the provider reports: a machine is paid for from the second
+it runs to the second it stopped, or was last seen.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from forebay.domain.machines.deployments import COLUMNS, Deployment, Desired, Li
 from forebay.domain.machines.events import note
 from forebay.domain.money import metering
 from forebay.errors import InsufficientBalance
-from forebay.storage.tables import deployments, segments, ssh_keys, teams
+from forebay.storage.tables import deployments, ssh_keys, teams
 
 
 class Lost(Exception):
@@ -74,7 +74,10 @@ def prolong(connection: Connection, deployment_id: str, token: str, *, now: date
 
 
 def release(connection: Connection, seen: Deployment, token: str, *, next_due: datetime | None, now: datetime) -> None:
-    """Give the lease back; look again at `next_due` (None: all is as it should be), at once if someone wants something else now."""
+    """Give the lease back, to look again at `next_due`; None: all is as it should be.
+
+    If someone wants something else by now, it is due at once.
+    """
     same = sa.and_(deployments.c.desired == seen.desired, deployments.c.status == seen.status)
     at = None if next_due is None else int(next_due.timestamp())
     connection.execute(
@@ -146,14 +149,23 @@ def mark_failed(connection: Connection, seen: Deployment, token: str, reason: st
 
 
 def mark_stopped_by_itself(
-    connection: Connection, seen: Deployment, token: str, reason: str, limits: Limits, *, at: datetime, now: datetime
+    connection: Connection,
+    seen: Deployment,
+    token: str,
+    reason: str,
+    limits: Limits,
+    *,
+    at: datetime | None,
+    now: datetime,
 ) -> None:
-    """A machine that should run has stopped, at `at` by the provider's clock: it was paid for until then, and is started again.
+    """A machine that should run has stopped, at `at` by the provider's clock; None: the provider can't say when.
 
-    Without credits for a start it stays stopped. Raises Lost.
+    It was paid for until then, or to its last sighting, and is started again. Without credits for a start it stays
+    stopped. Raises Lost.
     """
     deployment = held(connection, seen, token)
-    metering.end(connection, resource_id=deployment.id, resource_type="compute", at=at)
+    at = min(now, at or people_side.last_sighting(connection, deployment.id) or now)
+    metering.end(connection, resource_id=deployment.id, resource_type="compute", at=at, now=now)
     try:
         with connection.begin_nested():
             people_side.resume(
@@ -175,13 +187,9 @@ def mark_gone(connection: Connection, seen: Deployment, token: str, *, now: date
 def mark_lost(connection: Connection, seen: Deployment, token: str, *, now: datetime) -> None:
     """The provider has no such machine any more: it was paid for to its last sighting. Raises Lost."""
     deployment = held(connection, seen, token)
-    last = connection.execute(
-        sa.select(segments.c.sighted_at).where(segments.c.resource_id == deployment.id, segments.c.ended_at.is_(None))
-    ).scalar()
+    last = min(now, people_side.last_sighting(connection, deployment.id) or now)
     message = "The machine is gone at the provider."
-    people_side.finish(
-        connection, deployment, Status.terminated_provider, message, now=now, at=min(now, last or now), error=message
-    )
+    people_side.finish(connection, deployment, Status.terminated_provider, message, now=now, at=last, error=message)
 
 
 def note_cloud_init(connection: Connection, deployment_id: str, *, succeeded: bool, log: str, now: datetime) -> None:

@@ -1,8 +1,8 @@
 """Offers: what can be launched, at which price, and whether there is room for it now.
 
-Offers of one pool share its processors, memory, disk and GPUs. Room is what the pool has less what deployments hold that the
-provider has not confirmed to be gone; a launch checks it again with the pool locked (`reserve`), so an offer that was accepted
-has its capacity.
+Offers of one pool share its processors, memory, disk and GPUs. Room is what the pool has less what deployments hold
+that the provider has not confirmed to be gone; a launch checks it again with the pool locked (`reserve`), so an offer
+that was accepted has its capacity.
 """
 
 import math

@@ -11,11 +11,38 @@ from forebay.domain.money.amounts import charge_micros
 from forebay.storage.prepared import Prepared
 from forebay.storage.tables import deployments, segments
 
-OWN = (
-    "id team_id created_by name status provider offer_id instance_type region operating_system gpu_type gpu_model gpu_count "
-    "vcpus memory_gb storage_gb rate_micros ssh_key_id is_ssh_key_temporary ssh_key_name ssh_key_fingerprint labels "
-    "ip_address ssh_user ssh_port port_forwards error created_at started_at stopped_at"
-).split()
+OWN = [
+    "id",
+    "team_id",
+    "created_by",
+    "name",
+    "status",
+    "provider",
+    "offer_id",
+    "instance_type",
+    "region",
+    "operating_system",
+    "gpu_type",
+    "gpu_model",
+    "gpu_count",
+    "vcpus",
+    "memory_gb",
+    "storage_gb",
+    "rate_micros",
+    "ssh_key_id",
+    "is_ssh_key_temporary",
+    "ssh_key_name",
+    "ssh_key_fingerprint",
+    "labels",
+    "ip_address",
+    "ssh_user",
+    "ssh_port",
+    "port_forwards",
+    "error",
+    "created_at",
+    "started_at",
+    "stopped_at",
+]
 """The deployment's columns in the order of a row; after them come the five of COSTS."""
 
 open_segment = segments.alias("open_segment")
@@ -26,7 +53,7 @@ charged = (
 )
 charged_through = (
     sa.select(sa.func.max(segments.c.charged_through))
-    .where(segments.c.resource_id == deployments.c.id)
+    .where(segments.c.resource_id == deployments.c.id, segments.c.charged_through > segments.c.started_at)
     .scalar_subquery()
 )
 COSTS = (

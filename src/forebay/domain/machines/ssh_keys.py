@@ -1,6 +1,7 @@
 """SSH keys of a team: any type that OpenSSH takes, each known by the SHA256 fingerprint that `ssh-keygen -lf` prints.
 
-A deleted key stays as a row, because deployments launched with it still name it. A temporary key belongs to one deployment.
+A deleted key stays as a row, because deployments launched with it still name it. A temporary key belongs to one
+deployment.
 """
 
 import base64
@@ -47,7 +48,10 @@ def refusal(reason: str) -> BadRequest:
 
 
 def parse(text: str) -> tuple[str, str, str]:
-    """(`type base64`, fingerprint, comment) of one line in OpenSSH's public key format. Raises BadRequest with the reason."""
+    """(`type base64`, fingerprint, comment) of one line in OpenSSH's public key format.
+
+    Raises BadRequest with the reason.
+    """
     text = text.strip()
     if "PRIVATE KEY" in text:
         raise refusal("this is a private key. Keep it to yourself, make a new one, and send the .pub file.")
@@ -75,7 +79,7 @@ def parse(text: str) -> tuple[str, str, str]:
 
 
 def check_name(name: str) -> str:
-    """The name, trimmed. Raises BadRequest for an empty one, one over 120 characters, or one with control characters."""
+    """The name, trimmed. Raises BadRequest for an empty one, one over 120 characters, or with control characters."""
     name = unicodedata.normalize("NFC", name).strip()
     if not name or len(name) > 120 or any(unicodedata.category(letter) in ("Cc", "Cs", "Cf") for letter in name):
         reason = "1 to 120 characters, no control characters"
@@ -93,7 +97,10 @@ def add(
     now: datetime,
     is_temporary: bool = False,
 ) -> SshKey:
-    """Add a key to the team. Raises BadRequest for a bad one, Conflict if the team has it already (by another name, even)."""
+    """Add a key to the team.
+
+    Raises BadRequest for a bad one, Conflict if the team has it already (by another name, even).
+    """
     line, fingerprint, comment = parse(public_key)
     name = check_name(name)
     if not is_temporary:

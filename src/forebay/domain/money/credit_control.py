@@ -65,6 +65,30 @@ def dry_teams(connection: Connection, *, after: str = "", limit: int = 100) -> S
     )
 
 
+def newly_dry_teams(connection: Connection, *, after: str = "", limit: int = 100) -> Sequence[str]:
+    """The ids, in order, of teams beyond `after` without credit that have something that costs, and no mark of it yet.
+
+    A disk alone is enough: the days that disks are kept without credit count from the mark.
+    """
+    something_open = sa.exists().where(segments.c.team_id == accounts.c.team_id, segments.c.ended_at.is_(None))
+    return (
+        connection.execute(
+            sa.select(accounts.c.team_id)
+            .join(teams, teams.c.id == accounts.c.team_id)
+            .where(
+                accounts.c.balance_micros <= 0,
+                accounts.c.team_id > after,
+                teams.c.ran_dry_at.is_(None),
+                something_open,
+            )
+            .order_by(accounts.c.team_id)
+            .limit(limit)
+        )
+        .scalars()
+        .all()
+    )
+
+
 def mark_dry(connection: Connection, team_id: str, now: datetime) -> bool:
     """Note since when the team has no credit left. Whether that is news; False also where it has credit again."""
     if not is_dry(connection, team_id):

@@ -1,8 +1,9 @@
-"""The one door: from a credential and what it wants to touch, in one joined query, to who is asking and what they may do.
+"""The one door: in one joined query from a credential and what it wants to touch to who asks and what they may do.
 
-Looking a thing up is authorizing it: the team of a deployment is found in the same query as the key, its owner and their
-membership. A stranger can't tell forbidden from absent; a member is told which permission is missing and who has it.
-An API key acts as its owner with the role held at this moment, narrowed to some teams or permissions where it was made so.
+Looking a thing up is authorizing it: the team of a deployment is found in the same query as the key, its owner and
+their membership. A stranger can't tell forbidden from absent; a member is told which permission is missing and who
+has it. An API key acts as its owner with the role held at this moment, narrowed to some teams or permissions where it
+was made so.
 """
 
 from datetime import datetime
@@ -67,7 +68,7 @@ class TeamContext(msgspec.Struct, frozen=True, kw_only=True):
         return reach(permission, self.role, self.member_mode)
 
     def demand(self, permission: Permission, *, created_by: str | None = None) -> None:
-        """Raise Forbidden unless the caller has the permission, for a thing that `created_by` started if that is given."""
+        """Raise Forbidden unless the caller has the permission, for a thing of `created_by` if that is given."""
         found = self.reach(permission)
         if found is Reach.all or (found is Reach.own and created_by in (None, self.caller.user_id)):
             return
@@ -173,8 +174,9 @@ def enter(
 ) -> tuple[Caller, TeamContext | None]:
     """Who is asking, and the team if there is one and they belong to it.
 
-    Raises Unauthenticated for a credential that is unknown, expired or revoked; NotFound for a thing of a team the caller is no
-    member of, and for what does not exist; BadRequest if a team must be named because the current one can't be used.
+    Raises Unauthenticated for a credential that is unknown, expired or revoked; NotFound for a thing of a team the
+    caller is no member of, and for what does not exist; BadRequest if a team must be named because the current one
+    can't be used.
     """
     values = {"hash": credential.secret_hash}
     if target in TEAM_OF:

@@ -1,6 +1,7 @@
 """Accounts: sign-up, the address and its proof, the current team, and the flag that makes an operator.
 
-Nothing here tells a stranger whether an address has an account: signing up answers the same either way, and the mail says which.
+Nothing here tells a stranger whether an address has an account: signing up answers the same either way, and the mail
+says which.
 """
 
 import unicodedata
@@ -47,7 +48,10 @@ def check_email(email: str) -> str:
 
 
 def check_name(name: str) -> str:
-    """A person's name, trimmed. Raises BadRequest for an empty one, one over 120 characters, or one with control characters."""
+    """A person's name, trimmed.
+
+    Raises BadRequest for an empty one, one over 120 characters, or one with control characters.
+    """
     name = unicodedata.normalize("NFC", name).strip()
     if not name or len(name) > 120 or any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
         raise BadRequest("The name is not usable.", details={"name": "1 to 120 characters, no control characters"})
@@ -82,7 +86,10 @@ def create(
     is_verified: bool = False,
     is_operator: bool = False,
 ) -> tuple[Account, str]:
-    """Make an account with a team of its own; the account and the team's id. The caller opens the team's ledger account."""
+    """Make an account with a team of its own; the account and the team's id.
+
+    The caller opens the team's ledger account.
+    """
     user_id = ids.new_id(now)
     connection.execute(
         sa.insert(users).values(

@@ -1,7 +1,8 @@
 """API keys: one key reaches every team of its owner, with the role held there at that moment.
 
-A key is shown once. It has a current team of its own, so that switching teams elsewhere never moves a script to another bill. Making
-one needs the account to be on the API whitelist; one that may touch money needs a recent sign-in too.
+A key is shown once. It has a current team of its own, so that switching teams elsewhere never moves a script to
+another bill. Making one needs the account to be on the API whitelist; one that may touch money needs a recent sign-in
+too.
 """
 
 from collections.abc import Sequence

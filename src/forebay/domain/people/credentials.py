@@ -1,8 +1,9 @@
 """Secrets that open doors: how they look, how they are hashed, how passwords are checked.
 
-An API key is the prefix, 40 characters of 238 random bits, and a checksum of 6, so a key that was cut short or mistyped is
-refused without a look into the database. Tokens and keys are kept as HMAC-SHA-256 under the cloud's secret key: whoever copies
-the database alone can't check guesses. Passwords are argon2id at 19 MiB, two at once at most.
+An API key is the prefix, 40 characters of 238 random bits, and a checksum of 6, so a key that was cut short or
+mistyped is refused without a look into the database. Tokens and keys are kept as HMAC-SHA-256 under the cloud's
+secret key: whoever copies the database alone can't check guesses. Passwords are argon2id at 19 MiB, two at once at
+most.
 """
 
 import hashlib
@@ -62,7 +63,10 @@ def hash_token(token: str, secret_key: bytes) -> str:
 
 
 def hash_password(password: str) -> str:
-    """Argon2id. Call it in a thread. Raises BadRequest for one that is too short or long, Unavailable if the queue stands still."""
+    """Argon2id. Call it in a thread.
+
+    Raises BadRequest for one that is too short or long, Unavailable if the queue stands still.
+    """
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         sentence = f"The password must have {MIN_PASSWORD} to {MAX_PASSWORD} characters."
         raise BadRequest(sentence, details={"password": sentence})

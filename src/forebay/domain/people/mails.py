@@ -1,4 +1,7 @@
-"""Mails that are to be sent: written in the transaction of what they tell, sent afterwards by the worker, blanked then."""
+"""Mails that are to be sent.
+
+Written in the transaction of what they tell, sent afterwards by the worker, blanked then.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

@@ -1,7 +1,8 @@
 """Idempotency keys: a retried POST gets the answer of the first, which is stored in the transaction of its effect.
 
-A key belongs to an account, a method and a path, for 24 hours. While the first request still runs the others are told so; if it was
-cut off, its claim ends by itself and the next one runs, because an effect without its stored answer was never committed.
+A key belongs to an account, a method and a path, for 24 hours. While the first request still runs the others are told
+so; if it was cut off, its claim ends by itself and the next one runs, because an effect without its stored answer was
+never committed.
 """
 
 from datetime import datetime, timedelta
@@ -47,7 +48,10 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def begin(connection: Connection, retry: RetryKey, *, now: datetime) -> str | Answer:
-    """A claim to carry the request out, or the answer of the first. Raises Conflict if that one still runs or had another body."""
+    """A claim to carry the request out, or the answer of the first.
+
+    Raises Conflict if that one still runs or had another body.
+    """
     row = connection.execute(sa.select(idempotency_keys).where(retry.where()).with_for_update()).first()
     claim = ids.new_secret(16).hex()
     values = {

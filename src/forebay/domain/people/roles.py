@@ -1,7 +1,7 @@
-"""Who may do what: the one table that answers for the API, the pages, the command line's help, the documentation and the tests.
+"""Who may do what: the one table that answers for the API, the pages, the documentation and the tests.
 
-A person stands in a team as owner, admin or member; what a member may do hangs on the team's member mode. An operator of the
-platform has no standing in a team: what operators do goes through routes of their own.
+A person stands in a team as owner, admin or member; what a member may do hangs on the team's member mode. An operator
+of the platform has no standing in a team: what operators do goes through routes of their own.
 """
 
 from enum import StrEnum

@@ -35,7 +35,10 @@ def create(
     member_mode: MemberMode = MemberMode.deploy_only,
     slug: str | None = None,
 ) -> str:
-    """Make a team that `owner_id` owns; its id. Whoever calls opens its account in the ledger (`domain/money/ledger.py`)."""
+    """Make a team that `owner_id` owns; its id.
+
+    Whoever calls opens its account in the ledger (`domain/money/ledger.py`).
+    """
     team_id = ids.new_id(now)
     connection.execute(
         sa.insert(teams).values(

@@ -1,7 +1,7 @@
 """Migrations: forward only, the same files for both databases, run by `forebay migrate` and at each start.
 
-`upgrade` looks at the recorded revision first and leaves Alembic alone when there is nothing to do, because a server should
-answer its first request quickly. `HEAD` is kept true by a test.
+`upgrade` looks at the recorded revision first and leaves Alembic alone when there is nothing to do, because a server
+should answer its first request quickly. `HEAD` is kept true by a test.
 """
 
 from pathlib import Path

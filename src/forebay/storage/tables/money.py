@@ -1,8 +1,9 @@
 """The books: accounts, transfers and their entries, holds, segments and the usage lines that tile them.
 
-`transfers`, `entries` and `usage_lines` are append-only by trigger. Every figure is an integer of micro-dollars. The CHECKs
-keep each product and sum inside 64 bits, see `domain/money/amounts.py`. What a row of `segments` or `holds` may never change
-is under its `seal`, and an account counts how many of them there were, so that a change made by hand shows.
+`transfers`, `entries` and `usage_lines` are append-only by trigger. Every figure is an integer of micro-dollars. The
+CHECKs keep each product and sum inside 64 bits, see `domain/money/amounts.py`. What a row of `segments` or `holds`
+may never change is under its `seal`, and an account counts how many of them there were, so that a change made by hand
+shows.
 """
 
 import sqlalchemy as sa

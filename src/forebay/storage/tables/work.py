@@ -1,4 +1,7 @@
-"""What the server keeps for its own work: its identity, counters, leases, answers to retried requests, mails, alerts."""
+"""What the server keeps for its own work.
+
+Its identity, counters, leases, answers to retried requests, mails, alerts.
+"""
 
 import sqlalchemy as sa
 

@@ -6,7 +6,6 @@ The rows of some tables are append-only, and triggers say so to whoever comes pa
 import sqlalchemy as sa
 from alembic import op
 
-
 revision = "0001"
 down_revision = None
 branch_labels = None
