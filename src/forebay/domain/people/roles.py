@@ -120,3 +120,16 @@ def who_has(permission: Permission) -> list[str]:
         for column in Standing
         if column in TABLE[permission]
     ]
+
+
+def documentation() -> str:
+    """The table as Markdown, for `docs/roles.md`."""
+    marks = {Reach.all: "yes", Reach.own: "own"}
+    rows = [
+        f"| Permission | May | {' | '.join(column.capitalize() for column in Standing)} |",
+        "|---|---|---|---|---|---|",
+    ]
+    for permission in Permission:
+        cells = [marks[TABLE[permission][column]] if column in TABLE[permission] else "" for column in Standing]
+        rows.append(f"| `{permission}` | {SENTENCES[permission]} | {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
