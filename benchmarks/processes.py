@@ -1,0 +1,140 @@
+"""Programs under measurement: started on processors of their own, waited for, ended by their process id.
+
+Should the benchmark die without a word, the kernel ends what it started (PDEATHSIG).
+"""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+END_SECONDS = 20
+POLL_SECONDS = 0.005
+
+PROCESSORS = sorted(os.sched_getaffinity(0))
+SERVER_PROCESSORS = PROCESSORS[:1]
+"""Where a server under load runs: if there are two processors, not where it is asked from."""
+LOAD_PROCESSORS = PROCESSORS[1:] or PROCESSORS
+"""Where whatever asks it runs."""
+
+
+class DidNotAnswer(RuntimeError):
+    """A server ended or stayed silent before it answered. The text has the end of its output."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A GET that a server is measured by. `headers` hold the credential."""
+
+    port: int
+    path: str
+    headers: Mapping[str, str]
+
+    @property
+    def url(self) -> str:
+        """Its address, on loopback."""
+        return f"http://127.0.0.1:{self.port}{self.path}"
+
+    def body(self) -> bytes:
+        """The body of the answer. Raises OSError without one, ValueError where the status is not 200."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", self.path, headers=dict(self.headers))
+            answer = connection.getresponse()
+            body = answer.read()
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise ValueError(f"{self.path} answered {answer.status}: {body[:300]!r}")
+        return body
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server that has answered."""
+
+    process_id: int
+    seconds: float
+    """From the start of its process to its first answer."""
+    request: Request
+
+    def resident_mb(self) -> float:
+        """Memory it and its children hold at this moment, in MB (10⁶ bytes), shared pages counted once a process."""
+        return sum(resident_bytes(process_id) for process_id in family(self.process_id)) / 1e6
+
+
+@contextmanager
+def server(
+    command: Sequence[str | Path],
+    request: Request,
+    *,
+    environment: Mapping[str, str],
+    processors: Sequence[int] = SERVER_PROCESSORS,
+    within_seconds: float = 60,
+) -> Iterator[Server]:
+    """Start a server, wait until it answers the request with 200, and end it with the block. Raises DidNotAnswer.
+
+    It gets this environment without anybody's `FOREBAY_` settings. Nothing is started between it and its processors but
+    `setpriv` and `taskset`, which become it.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_")}
+    placed = ["setpriv", "--pdeathsig", "TERM", "taskset", "-c", ",".join(map(str, processors)), *command]
+    with tempfile.TemporaryFile() as output:
+        began = time.monotonic()
+        process = subprocess.Popen(
+            placed, env={**kept, **environment}, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            while True:
+                try:
+                    request.body()
+                    break
+                except (OSError, ValueError, http.client.HTTPException) as reason:
+                    if process.poll() is not None or time.monotonic() - began > within_seconds:
+                        output.seek(0)
+                        said = output.read()[-4000:].decode(errors="replace")
+                        raise DidNotAnswer(f"{command}: {reason}\n{said}") from None
+                    time.sleep(POLL_SECONDS)
+            yield Server(process.pid, time.monotonic() - began, request)
+        finally:
+            end(process)
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End a process this program started: asked first, made to after a while."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def family(process_id: int) -> list[int]:
+    """The process and all it started that still runs."""
+    found = [process_id]
+    for parent in found:
+        for task in Path(f"/proc/{parent}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def resident_bytes(process_id: int) -> int:
+    """The resident set of one process."""
+    pages = int(Path(f"/proc/{process_id}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
