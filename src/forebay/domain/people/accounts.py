@@ -42,7 +42,7 @@ def email_key(email: str) -> str:
 def check_email(email: str) -> str:
     """The address as it will be written to. Raises BadRequest."""
     try:
-        return validate_email(email.strip(), check_deliverability=False, test_environment=True).normalized
+        return validate_email(email.strip(), check_deliverability=False, test_environment=True, strict=True).normalized
     except EmailNotValidError as reason:
         raise BadRequest("This is not an e-mail address.", details={"email": str(reason)}) from None
 

@@ -490,6 +490,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("due_at IS NOT NULL"),
             postgresql_where=sa.text("due_at IS NOT NULL"),
         )
+        batch_op.create_index("ix_deployments_gpu_type", ["gpu_type"], unique=False)
         batch_op.create_index(
             "ix_deployments_taking",
             ["pool_id"],
