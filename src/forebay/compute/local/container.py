@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from signal import SIGKILL, SIGTERM
 from typing import Any
 
 from forebay.compute.base import Instance, InstanceState, LaunchSpec, PortForward, Rejected
@@ -141,13 +142,17 @@ def moment(seconds: Any) -> datetime | None:
 
 
 def exit_reason(code: int, is_out_of_memory: bool) -> str | None:
-    """Why it ended by itself, in words. A stop that was asked for ends the init with 0."""
-    if code == 0:
+    """Why it ended by itself, in words; None if it was asked to.
+
+    The init ends with 0 then; in the first moment after a start it is not there yet, and SIGTERM ends tini's child.
+    """
+    if code in {0, 128 + SIGTERM}:
         return None
     if is_out_of_memory:
         return "It ran out of memory and was killed by the kernel."
-    signal = {137: "SIGKILL", 143: "SIGTERM", 139: "SIGSEGV"}.get(code)
-    return f"Its init was ended by {signal}." if signal else f"Its init ended with code {code}."
+    if code == 128 + SIGKILL:
+        return "Its init was killed."
+    return f"Its init ended with code {code}."
 
 
 def console_text(framed: bytes, most_bytes: int) -> str:

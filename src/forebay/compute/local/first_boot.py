@@ -67,6 +67,11 @@ def seed(cloud_init: CloudInit, instance_id: str) -> Files:
     }
 
 
+def host_keys_of(console: str) -> tuple[str, ...]:
+    """The public host keys that a console shows, of each kind the one told last."""
+    return tuple({line.split()[0]: line for line in HOST_KEY_LINE.findall(console)}.values())
+
+
 def machine_files() -> Files:
     """The init and its configuration, for an image that isn't ours."""
     placed = image.MACHINE_FILES.items()

@@ -133,6 +133,8 @@ class LocalProvider:
         """Create and start the machine; see the protocol."""
         if not self.is_ready():
             raise ProviderUnavailable("The base image is still being built")
+        if spec.pool != self.pool.name or spec.operating_system != image.OPERATING_SYSTEM:
+            raise Rejected("This machine has no such pool or operating system")
         name = container.name_of(self.tag, spec.deployment_id)
         network = self.team_network(spec.team_number)
         with told("create the machine"):
@@ -235,7 +237,8 @@ class LocalProvider:
         """The end of its console, or nothing if it is gone."""
         with told("read the machine's console"):
             name = container.name_of(self.tag, deployment_id)
-            return container.console_text(self.podman.logs(name, most_bytes // 64, 64 * most_bytes) or b"", most_bytes)
+            framed = self.podman.logs(name, most_bytes // 64 + 10, 2 * container.LOG_BYTES)
+            return container.console_text(framed or b"", most_bytes)
 
     def doctor(self) -> Sequence[Finding]:
         """What this machine lacks."""
@@ -281,7 +284,7 @@ class LocalProvider:
         """The public host keys that the machine wrote down at its last start; asked for until it has."""
         key = (instance.deployment_id, instance.started_at)
         if key not in self.host_keys and instance.state is InstanceState.running:
-            found = tuple(first_boot.HOST_KEY_LINE.findall(self.logs(instance.deployment_id)))
+            found = first_boot.host_keys_of(self.logs(instance.deployment_id))
             if not found:
                 # The console has gone on since then. The file costs a tenth of a second, so it comes second.
                 text = (self.read_file(instance.deployment_id, first_boot.HOST_KEYS) or b"").decode(errors="replace")

@@ -2,10 +2,6 @@
 # The machine's init, run by tini. SSH comes first; what cloud-init was asked to do follows in the background.
 # SIGTERM ends everything in order: every process is asked, has eight seconds, and is then made to go.
 
-umask 022
-mkdir -p /run/sshd /run/forebay /etc/forebay /var/lib/forebay
-rm -f /run/sshd.pid /run/nologin
-
 end_everything() {
     trap '' TERM INT
     kill -TERM -1 2>/dev/null
@@ -19,6 +15,10 @@ end_everything() {
     exit 0
 }
 trap end_everything TERM INT
+
+umask 022
+mkdir -p /run/sshd /etc/forebay /var/lib/forebay
+rm -f /run/sshd.pid /run/nologin
 
 # The keys of the launch; from then on the file is what counts.
 if [ ! -e /etc/forebay/authorized_keys ]; then

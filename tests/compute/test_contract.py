@@ -1,0 +1,159 @@
+"""What every provider promises, asked of each of them."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from forebay.compute.base import Instance, InstanceState, LaunchSpec, OutOfStock, Provider, Rejected
+from forebay.compute.memory import MemoryProvider
+from tests.compute.conftest import PATIENCE_SECONDS, end
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJc2fH4nT9qQ7HqVwb2tS3sZ6m4l1l7v0o0Kk1J5x3n a@b"
+
+
+@pytest.fixture(params=["memory", pytest.param("local", marks=pytest.mark.podman)])
+def provider(request: pytest.FixtureRequest) -> Iterator[Provider]:
+    """Each provider in turn, empty before and after."""
+    found: Provider
+    if request.param == "memory":
+        found = MemoryProvider(lambda: datetime.now(UTC))
+    else:
+        found = request.getfixturevalue("local_provider")
+    found.prepare()
+    yield found
+    for instance in found.observe():
+        end(found, instance.deployment_id)
+
+
+@pytest.fixture
+def spec(provider: Provider) -> Callable[[str], LaunchSpec]:
+    """Specs for the provider's smallest offer."""
+    offer = min(provider.offers(), key=lambda offer: (offer.gpu_count, offer.memory_gb))
+
+    def make(deployment_id: str) -> LaunchSpec:
+        return LaunchSpec(
+            deployment_id=deployment_id, team_id="team-1", team_number=1, hostname="machine", offer_id=offer.offer_id,
+            pool=offer.pool, operating_system=offer.os_options[0], vcpus=offer.vcpus, memory_gb=offer.memory_gb,
+            storage_gb=offer.storage_gb, gpu_type=offer.gpu_type, gpu_count=0, authorized_keys=(KEY,),
+        )  # fmt: skip
+
+    return make
+
+
+def inspected(provider: Provider, deployment_id: str) -> Instance:
+    """The instance, which must be there."""
+    instance = provider.inspect(deployment_id)
+    assert instance is not None
+    return instance
+
+
+def observed(provider: Provider) -> dict[str, InstanceState]:
+    """What `observe` says, by deployment."""
+    return {instance.deployment_id: instance.state for instance in provider.observe()}
+
+
+def test_offers_fit_into_their_pools(provider: Provider) -> None:
+    pools = {pool.name: pool for pool in provider.pools()}
+    offers = provider.offers()
+    assert len({offer.offer_id for offer in offers}) == len(offers) > 0
+    for offer in offers:
+        pool = pools[offer.pool]
+        assert 0 < offer.vcpus <= pool.vcpus
+        assert 0 < offer.memory_gb <= pool.memory_gb
+        assert 0 < offer.storage_gb <= pool.storage_gb
+        assert 0 <= offer.gpu_count <= pool.gpus
+        assert offer.rate_micros > 0
+        assert offer.storage_rate_micros >= 0
+        assert offer.os_options
+        assert not offer.is_maintenance
+        assert not offer.is_simulated or "SIMULATED" in offer.name + offer.gpu_type
+
+
+def test_launch_makes_one_machine_however_often_it_is_asked(
+    provider: Provider, spec: Callable[[str], LaunchSpec]
+) -> None:
+    provider.launch(spec("one"))
+    first = inspected(provider, "one")
+    provider.launch(spec("one"))
+    assert observed(provider) == {"one": InstanceState.running}
+    again = inspected(provider, "one")
+    assert (again.started_at, again.ssh_port, again.team_id) == (first.started_at, first.ssh_port, "team-1")
+
+
+def test_a_running_machine_says_how_to_reach_it(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    provider.launch(spec("one"))
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not (instance := inspected(provider, "one")).host_keys and time.monotonic() < until:
+        time.sleep(0.02)
+    assert instance.address
+    assert instance.user
+    assert instance.ssh_port
+    assert (instance.ssh_port, 22) in [(forward.external, forward.internal) for forward in instance.port_forwards]
+    assert all(len(host_key.split()) == 2 for host_key in instance.host_keys)
+    assert instance.host_keys
+    assert instance.started_at is not None
+    assert before <= instance.started_at <= datetime.now(UTC)
+    assert instance.stopped_at is None
+
+
+def test_stop_and_start_may_be_repeated(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:
+    provider.launch(spec("one"))
+    port = inspected(provider, "one").ssh_port
+    for _ in range(2):
+        provider.stop("one")
+        stopped = inspected(provider, "one")
+        assert stopped.state is InstanceState.stopped
+        assert stopped.started_at is not None
+        assert stopped.stopped_at is not None
+        assert stopped.started_at <= stopped.stopped_at <= datetime.now(UTC)
+        assert stopped.exit_reason is None
+    assert observed(provider) == {"one": InstanceState.stopped}
+    for _ in range(2):
+        provider.start("one")
+        started = inspected(provider, "one")
+        assert started.state is InstanceState.running
+        assert started.stopped_at is None
+    assert started.ssh_port == port
+
+
+def test_launch_leaves_a_stopped_machine_as_it_is(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:
+    provider.launch(spec("one"))
+    provider.stop("one")
+    provider.launch(spec("one"))
+    assert observed(provider) == {"one": InstanceState.stopped}
+
+
+def test_the_end_may_be_repeated_and_leaves_nothing(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:
+    provider.launch(spec("one"))
+    end(provider, "one")
+    assert provider.inspect("one") is None
+    assert observed(provider) == {}
+    end(provider, "one")
+    end(provider, "never-was")
+
+
+def test_what_is_gone_cannot_be_brought_back(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:
+    assert provider.inspect("gone") is None
+    provider.stop("gone")
+    with pytest.raises(Rejected):
+        provider.start("gone")
+    with pytest.raises(Rejected):
+        provider.set_authorized_keys("gone", [KEY])
+    assert provider.cloud_init_outcome("gone") is None
+
+
+def test_what_can_never_be_is_refused(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:
+    with pytest.raises((Rejected, OutOfStock)):
+        provider.launch(msgspec.structs.replace(spec("one"), pool="nowhere"))
+    assert observed(provider) == {}
+
+
+def test_the_doctor_gives_a_remedy_for_all_that_is_wrong(provider: Provider) -> None:
+    findings = provider.doctor()
+    assert findings
+    assert all(finding.is_ok or finding.remedy for finding in findings)
+    assert [finding.name for finding in findings if finding.is_required and not finding.is_ok] == []
