@@ -85,6 +85,7 @@ class SightingReconciler:
         """
         with self.database.read() as connection:
             leftovers = lifecycle.gone_deployments(connection, strangers)
+            standing = alerts.is_any_open(connection, "orphan")
         orphans = []
         for deployment_id in strangers:
             if deployment_id in leftovers or self.end_orphans:
@@ -94,9 +95,11 @@ class SightingReconciler:
                     log.warning("leftover not ended yet", extra={"deployment": deployment_id, "reason": str(reason)})
             else:
                 orphans.append(deployment_id)
+        subjects = [f"{name}/{deployment_id}" for deployment_id in orphans]
+        if not subjects and not standing:
+            return
         now = self.clock.now()
         with self.database.begin() as connection:
-            subjects = [f"{name}/{deployment_id}" for deployment_id in orphans]
             for subject in subjects:
                 alerts.raise_(connection, "orphan", subject, f"{subject} runs without a record", now=now)
             alerts.clear(connection, "orphan", of=f"{name}/", keep=subjects, now=now)

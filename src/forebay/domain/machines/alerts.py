@@ -53,6 +53,12 @@ def clear(
     connection.execute(statement.values(cleared_at=now))
 
 
+def is_any_open(connection: Connection, kind: str) -> bool:
+    """Whether there is an alert of this kind."""
+    mine = sa.select(alerts.c.id).where(alerts.c.kind == kind, alerts.c.cleared_at.is_(None)).limit(1)
+    return connection.execute(mine).first() is not None
+
+
 def open_ones(connection: Connection) -> Sequence[Alert]:
     """What is wrong now, oldest first."""
     columns = [alerts.c[name] for name in Alert.__struct_fields__]
