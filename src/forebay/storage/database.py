@@ -38,15 +38,22 @@ class Database:
             self.writer = self.sqlite_engine("BEGIN IMMEDIATE", connections=1)
             self.reader = self.sqlite_engine("BEGIN", connections=connections, read_only=True)
         else:
-            self.writer = self.reader = sa.create_engine(
-                self.url,
-                pool_size=connections,
-                max_overflow=0,
-                pool_timeout=BUSY_SECONDS,
-                pool_pre_ping=True,
-                pool_recycle=1800,
-                connect_args={"application_name": "forebay", "options": "-c timezone=UTC"},
-            )
+            self.writer = self.postgresql_engine(connections, pool_pre_ping=True)
+            # A read is one round trip: no BEGIN, no ROLLBACK, no ping. A connection that was cut is noticed by the
+            # statement that fails, and whoever reads may simply read again.
+            self.reader = self.postgresql_engine(connections, isolation_level="AUTOCOMMIT")
+
+    def postgresql_engine(self, connections: int, **options: Any) -> Engine:
+        """An engine with a pool of its own; connections are made when they are first needed."""
+        return sa.create_engine(
+            self.url,
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=BUSY_SECONDS,
+            pool_recycle=1800,
+            connect_args={"application_name": "forebay", "options": "-c timezone=UTC"},
+            **options,
+        )
 
     def create_file(self) -> None:
         """Make the SQLite file readable by its owner alone before anything is in it."""

@@ -43,5 +43,11 @@ class Prepared:
         if form is None:
             form = self.forms[name] = Form(self.statement, connection)
         raw: Any = connection.connection.dbapi_connection
-        rows: list[tuple[Any, ...]] = raw.execute(form.text, form.parameters(values)).fetchall()
+        parameters = form.parameters(values)
+        try:
+            rows: list[tuple[Any, ...]] = raw.execute(form.text, parameters).fetchall()
+        except connection.dialect.loaded_dbapi.Error:
+            # Once more the long way round: SQLAlchemy tells a cut connection, drops it, and raises errors of its own.
+            again = connection.exec_driver_sql(form.text, tuple(parameters) if form.is_positional else parameters)
+            return [tuple(row) for row in again]
         return rows
