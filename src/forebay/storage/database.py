@@ -2,8 +2,8 @@
 
 SQLite runs in WAL mode with `synchronous=FULL`. A write transaction starts with BEGIN IMMEDIATE on the only writing
 connection, so writers of one process queue here instead of failing with SQLITE_BUSY; those of other processes are
-waited for by SQLite itself. Readers have connections of their own that can't write. On PostgreSQL both come from one
-pool.
+waited for by SQLite itself. Readers have connections of their own that can't write.
+On PostgreSQL readers see each statement's own moment.
 
 Whoever calls `begin` owns the transaction: it commits when the block ends and rolls back when it raises.
 """

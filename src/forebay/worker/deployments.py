@@ -232,6 +232,9 @@ class DeploymentReconciler:
                 return msgspec.structs.replace(deployment, status=Status.running), None
             if instance is None or instance.state is InstanceState.stopped or self.clock.monotonic() >= until:
                 break
+            with self.database.read() as connection:
+                if not lifecycle.is_still_wanted(connection, deployment, token):
+                    raise Lost
             self.clock.wait(self.stopping, PROBE_SECONDS)
         return self.give_up_if_late(deployment, token, "SSH did not answer in time"), backoff(deployment.attempts)
 

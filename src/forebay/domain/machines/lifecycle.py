@@ -105,6 +105,16 @@ def held(connection: Connection, seen: Deployment, token: str) -> Deployment:
     return found
 
 
+def is_still_wanted(connection: Connection, seen: Deployment, token: str) -> bool:
+    """Whether the lease still holds and nobody changed what is desired, without locking anything."""
+    row = connection.execute(
+        sa.select(deployments.c.lease_token, deployments.c.desired, deployments.c.status).where(
+            deployments.c.id == seen.id
+        )
+    ).one()
+    return bool(row.lease_token == token and row.desired == seen.desired and row.status == seen.status)
+
+
 def launch_facts(connection: Connection, deployment: Deployment) -> tuple[int, str]:
     """What a launch needs beside the deployment's own columns: the team's number and the public key."""
     row = connection.execute(
