@@ -1,0 +1,383 @@
+"""A whole cloud inside a test: the application as the server runs it, machines that are only remembered, a clock that
+the test moves. Requests go to the application without a network; the worker's reconcilers run when the test says so.
+"""
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+import sqlalchemy as sa
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from forebay.app import Forebay, build_api
+from forebay.compute.memory import POOL, MemoryProvider
+from forebay.domain.machines import ssh_keys
+from forebay.domain.money import ledger
+from forebay.domain.people import accounts, api_keys, sessions, teams
+from forebay.domain.people.roles import MemberMode, Role
+from forebay.settings import Settings
+from forebay.storage.tables import deployments
+from forebay.worker.deployments import DeploymentReconciler
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+URL = "http://forebay.test"
+DOLLAR = 1_000_000
+ABSENT = "0" * 24
+"""The form of an id, and nothing's."""
+
+ENDLESS = msgspec.structs.replace(POOL, vcpus=100_000, memory_gb=100_000, storage_gb=1_000_000, gpus=100_000)
+
+numbers = itertools.count(1)
+
+
+class Clock:
+    """Time that passes when a test says so, or when someone waits."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=int(self.seconds))
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        self.seconds += seconds
+        return event.is_set()
+
+    def forward(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0) -> None:
+        self.seconds += seconds + 60 * minutes + 3600 * hours + 86400 * days
+
+
+class Here(Executor):
+    """Does at once, in the caller's thread, what others would do in threads of their own."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+class Loop:
+    """An event loop in a thread, where the application runs as it does in a server."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, name="application", daemon=True)
+        self.thread.start()
+
+    def run(self, work: Any, *, seconds: float = 60) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(seconds)
+
+    def close(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+    def ok(self, status: int = 200) -> Any:
+        """The JSON of an answer that must have this status."""
+        assert self.status == status, self
+        return self.json
+
+    def refused(self, status: int, code: str) -> Any:
+        """The JSON of a refusal that must have this status and code, in the one shape of all refusals."""
+        assert (self.status, self.json.get("code")) == (status, code), self
+        assert self.headers["content-type"] == "application/json"
+        assert isinstance(self.json["error"], str)
+        assert self.json["error"]
+        assert isinstance(self.json["details"], dict)
+        return self.json
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What is sent. `path` is as on the wire: percent-encoded, with the query."""
+
+    method: str
+    path: str
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    parts: Sequence[bytes] = (b"",)
+    peer: str = "192.0.2.7"
+
+
+class Person(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody, their own team, a session and a key."""
+
+    id: str
+    name: str
+    email: str
+    team: str
+    session: str
+    key: str
+
+
+async def ask(application: Any, request: Request) -> Answer:
+    """Give a request to an ASGI application as a server would."""
+    raw, _, query = request.path.encode("latin-1").partition(b"?")
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": request.method,
+        "scheme": "http",
+        "path": unquote(raw.decode("latin-1")),
+        "raw_path": raw,
+        "query_string": query,
+        "root_path": "",
+        "headers": [(b"host", b"forebay.test"), *request.headers],
+        "client": (request.peer, 40_000),
+        "server": ("forebay.test", 80),
+        "state": {},
+    }
+    parts = list(request.parts)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        if not parts:
+            return {"type": "http.disconnect"}
+        part = parts.pop(0)
+        return {"type": "http.request", "body": part, "more_body": bool(parts)}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await application(scope, receive, send)
+    headers = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
+    return Answer(sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent[1:]))
+
+
+class Cloud:
+    """See the module."""
+
+    def __init__(self, folder: Path, database_url: str, loop: Loop, **settings: Any) -> None:
+        self.clock = Clock()
+        self.loop = loop
+        self.provider = MemoryProvider(self.clock.now, pools=[ENDLESS])
+        plenty = {"rate_limit_anonymous": 100_000, "rate_limit_key": 100_000, "rate_limit_creations": 1000}
+        self.settings = Settings(
+            data_dir=folder,
+            database_url=database_url,
+            secret_key="a key for tests, of no use elsewhere",
+            providers=("memory",),
+            **(plenty | settings),
+        )
+        self.forebay = Forebay(self.settings, self.clock)
+        self.database = self.forebay.database
+        self.forebay.providers = {"memory": self.provider}
+        self.worker = self.forebay.build_worker()
+        reconciler = self.worker.reconcilers["deployments"]
+        assert isinstance(reconciler, DeploymentReconciler)
+        reconciler.probe, reconciler.executor = self.provider.answers, Here()  # type: ignore[assignment]
+        self.application, self.door = build_api(self.forebay, URL)
+        self.run("offers")
+
+    def close(self) -> None:
+        self.door.close()
+        self.forebay.close()
+
+    # The wire.
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        key: str | None = None,
+        body: Any = None,
+        *,
+        raw: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        retry: str | None = None,
+        peer: str = "192.0.2.7",
+    ) -> Request:
+        """A request as clients make it: `body` as JSON or `raw` as it is, `retry` as Idempotency-Key."""
+        lines = {"authorization": f"Bearer {key}"} if key is not None else {}
+        if retry is not None:
+            lines["idempotency-key"] = retry
+        parts = (b"",) if body is None else (msgspec.json.encode(body),)
+        if raw is not None:
+            parts = (raw,) if isinstance(raw, bytes) else tuple(raw)
+        if isinstance(raw, bytes | None):
+            lines["content-length"] = str(len(parts[0]))
+        lines = {"content-type": "application/json", **lines, **(headers or {})}
+        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in lines.items()]
+        return Request(method, path, encoded, parts, peer)
+
+    def send(self, method: str, path: str, key: str | None = None, body: Any = None, **more: Any) -> Answer:
+        """Send one request and wait for its answer."""
+        answer = self.loop.run(ask(self.application, self.request(method, path, key, body, **more)))
+        assert isinstance(answer, Answer)
+        return answer
+
+    def get(self, path: str, key: str | None = None, **more: Any) -> Answer:
+        return self.send("GET", path, key, **more)
+
+    def post(self, path: str, key: str | None = None, body: Any = None, **more: Any) -> Answer:
+        return self.send("POST", path, key, body, **more)
+
+    def at_once(self, requests: Sequence[Request]) -> list[Answer]:
+        """Send all of them without waiting for one another."""
+
+        async def all_of_them() -> list[Answer]:
+            return await asyncio.gather(*(ask(self.application, request) for request in requests))
+
+        answers: list[Answer] = self.loop.run(all_of_them())
+        return answers
+
+    # Who is there.
+
+    def person(self, name: str = "Pat", *, credits_micros: int = 100 * DOLLAR, is_operator: bool = False) -> Person:
+        """Somebody with a proved address and API access."""
+        now = self.clock.now()
+        email = f"{name.lower().replace(' ', '-')}-{next(numbers)}@example.org"
+        with self.database.begin() as connection:
+            account, team = accounts.create(
+                connection,
+                email=email,
+                name=name,
+                password_hash=None,
+                now=now,
+                is_verified=True,
+                is_operator=is_operator,
+            )
+            ledger.open_account(connection, team)
+            accounts.set_api_access(connection, account.id, "approved", reason=None, now=now)
+            session, _ = sessions.begin(
+                connection,
+                account.id,
+                self.forebay.secret_key,
+                now=now,
+                days=self.settings.session_days,
+                address="192.0.2.7",
+                user_agent="a test",
+            )
+        key = self.key(account.id, team)
+        if credits_micros:
+            self.grant(team, credits_micros)
+        return Person(id=account.id, name=name, email=email, team=team, session=session, key=key)
+
+    def team(self, owner: Person, *, mode: MemberMode = MemberMode.deploy_only, credits_micros: int = 0) -> str:
+        """Another team of this owner."""
+        with self.database.begin() as connection:
+            name = f"Team {next(numbers)}"
+            team = teams.create(connection, name=name, owner_id=owner.id, now=self.clock.now(), member_mode=mode)
+            ledger.open_account(connection, team)
+        if credits_micros:
+            self.grant(team, credits_micros)
+        return team
+
+    def grant(self, team: str, amount_micros: int) -> None:
+        with self.database.begin() as connection:
+            ledger.grant(
+                connection,
+                team_id=team,
+                amount_micros=amount_micros,
+                reason="to begin with",
+                created_by=None,
+                now=self.clock.now(),
+            )
+
+    def join(self, team: str, person: Person, role: Role) -> None:
+        with self.database.begin() as connection:
+            teams.add_member(connection, team, person.id, role, now=self.clock.now())
+
+    def key(self, user: str, team: str, *, days: int | None = None, **more: Any) -> str:
+        """The secret of a new API key, whose current team is `team`."""
+        now = self.clock.now()
+        with self.database.begin() as connection:
+            secret, _ = api_keys.create(
+                connection,
+                user_id=user,
+                name="a key",
+                prefix=self.settings.api_key_prefix,
+                secret_key=self.forebay.secret_key,
+                current_team_id=team,
+                now=now,
+                expires_at=None if days is None else now + timedelta(days=days),
+                **more,
+            )
+        return secret
+
+    def ssh_key(self, team: str, person: Person) -> str:
+        """The id of a new SSH key of the team."""
+        with self.database.begin() as connection:
+            return ssh_keys.add(
+                connection,
+                team_id=team,
+                name="a laptop",
+                public_key=new_public_key(),
+                created_by=person.id,
+                now=self.clock.now(),
+            ).id
+
+    # Machines.
+
+    def order(self, team: str, ssh_key_id: str, **more: Any) -> dict[str, Any]:
+        """The body that launches the small machine; None leaves a field out."""
+        body = {
+            "teamId": team,
+            "provider": "memory",
+            "offerId": "memory-small",
+            "gpuType": "cpu",
+            "gpuCount": 0,
+            "region": "here",
+            "operatingSystem": "Debian 12",
+            "instanceType": "DEDICATED",
+            "sshKeyId": ssh_key_id,
+        }
+        return {name: value for name, value in (body | more).items() if value is not None}
+
+    def launch(self, person: Person, team: str | None = None, **more: Any) -> Any:
+        """A small machine that the person launched; it is deploying."""
+        team = team or person.team
+        return self.post("/api/deployments", person.key, self.order(team, self.ssh_key(team, person), **more)).ok(201)
+
+    def running(self, person: Person, team: str | None = None, **more: Any) -> Any:
+        """A machine that runs."""
+        machine = self.launch(person, team, **more)
+        self.settle()
+        shown = self.get(f"/api/deployments/{machine['id']}", person.key).ok()
+        assert shown["status"] == "running"
+        return shown
+
+    def run(self, name: str) -> None:
+        """One round of a reconciler. It must not fail."""
+        before = self.worker.failures[name]
+        self.worker.run_once(name)
+        assert self.worker.failures[name] == before
+
+    def settle(self) -> None:
+        """Let the worker bring about whatever is due now."""
+        for _ in range(100):
+            self.run("deployments")
+            with self.database.read() as connection:
+                due = connection.execute(sa.select(deployments.c.id).where(deployments.c.due_at <= self.clock.now()))
+                if due.first() is None:
+                    return
+        raise AssertionError("the worker finds no end")
+
+
+def new_public_key() -> str:
+    """A line as a .pub file holds it, of a key nobody has."""
+    pair = Ed25519PrivateKey.generate()
+    line = pair.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return f"{line.decode()} someone@somewhere"
