@@ -14,7 +14,7 @@ FileMode = Annotated[str, msgspec.Meta(pattern=r"^(0?[0-7]{3,4})?$")]
 Text = Annotated[str, msgspec.Meta(max_length=65536)]
 
 
-class WriteFile(Input):
+class WriteFile(Input, forbid_unknown_fields=True):
     """A file that cloud-init writes."""
 
     path: Annotated[str, msgspec.Meta(min_length=1, max_length=4096, pattern="^/")]
@@ -24,8 +24,8 @@ class WriteFile(Input):
     encoding: Encoding = ""
 
 
-class CloudInit(Input):
-    """First boot, in cloud-init's own order: writeFiles, packages, runcmd."""
+class CloudInit(Input, forbid_unknown_fields=True):
+    """First boot, in cloud-init's own order: writeFiles, packages, runcmd. What else cloud-init knows is refused."""
 
     packages: Annotated[
         list[Annotated[str, msgspec.Meta(min_length=1, max_length=200)]], msgspec.Meta(max_length=200)

@@ -46,9 +46,14 @@ def limits(call: Call) -> Limits:
     return Limits(minimum_micros=settings.minimum_launch_micros, creations=settings.rate_limit_creations)
 
 
+def is_asked_for(value: Any) -> bool:
+    """Whether the value asks for anything; 0 does: a greatest cost of nothing is a wish too."""
+    return value is not None and value is not False and value not in ([], {}, "")
+
+
 def refuse_later(body: msgspec.Struct) -> None:
     """Raise BadRequest for a field whose function does not exist yet, unless it asks for nothing."""
-    asked = {name: why for name, why in LATER.items() if getattr(body, name, None) not in (None, [], False)}
+    asked = {name: why for name, why in LATER.items() if is_asked_for(getattr(body, name, None))}
     if asked:
         details = {
             msgspec.structs.fields(body)[body.__struct_fields__.index(name)].encode_name: why

@@ -172,12 +172,16 @@ def launch_key(connection: Connection, context: TeamContext, order: Order, name:
                 code="UNKNOWN_SSH_KEY",
                 details={"sshKeyId": "not a key of the team"},
             ) from None
-    return ssh_keys.add(
-        connection,
-        team_id=context.team_id,
-        name=f"temporary key of {name}"[:120],
-        public_key=order.ssh_public_key or "",
-        created_by=context.caller.user_id,
-        now=now,
-        is_temporary=True,
-    )
+    try:
+        return ssh_keys.add(
+            connection,
+            team_id=context.team_id,
+            name=f"temporary key of {name}"[:120],
+            public_key=order.ssh_public_key or "",
+            created_by=context.caller.user_id,
+            now=now,
+            is_temporary=True,
+        )
+    except BadRequest as refusal:
+        reason = refusal.details.get("publicKey", refusal.sentence)
+        raise BadRequest(refusal.sentence, code=refusal.code, details={"ssh_public_key": reason}) from None
