@@ -33,7 +33,7 @@ bench: ## Measure Forebay against named peers and limits
 
 prove: ## The big sizes of the property and simulation tests; prints its seeds
 	@scripts/setup test
-	PROVE=1 scripts/as-root $(bin)/pytest -p no:cacheprovider -o faulthandler_timeout=0 -s -m prove $(ARGS)
+	PROVE=1 scripts/as-root $(bin)/pytest -p no:cacheprovider -o faulthandler_timeout=0 -s -m "prove or grows or hypothesis" $(ARGS)
 
 lock: ## Resolve the dependencies anew into requirements*.lock (the newest: ARGS=--upgrade)
 	@scripts/setup check

@@ -143,6 +143,7 @@ def changed(connection: Connection, table: sa.Table) -> Iterator[str]:
         connection.rollback()
 
 
+@pytest.mark.grows
 @pytest.mark.parametrize("table", AUDITED, ids=lambda table: table.name)
 def test_every_value_changed_and_every_row_deleted_by_hand_is_found(filled: Database, table: sa.Table) -> None:
     overlooked, tried = [], 0
