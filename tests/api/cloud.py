@@ -24,7 +24,7 @@ from forebay.domain.money import ledger
 from forebay.domain.people import accounts, api_keys, sessions, teams
 from forebay.domain.people.roles import MemberMode, Role
 from forebay.settings import Settings
-from forebay.storage.tables import deployments
+from forebay.storage.tables import deployments, memberships
 from forebay.worker.deployments import DeploymentReconciler
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -39,7 +39,7 @@ numbers = itertools.count(1)
 
 
 class Clock:
-    """Time that passes when a test says so, or when someone waits."""
+    """Time that passes when a test says so, or when someone waits: a second at least, so that patience ends soon."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -51,7 +51,7 @@ class Clock:
         return self.seconds
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
-        self.seconds += seconds
+        self.seconds += max(1.0, seconds)
         return event.is_set()
 
     def forward(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0) -> None:
@@ -187,7 +187,7 @@ class Cloud:
         self.worker = self.forebay.build_worker()
         reconciler = self.worker.reconcilers["deployments"]
         assert isinstance(reconciler, DeploymentReconciler)
-        reconciler.probe, reconciler.executor = self.provider.answers, Here()  # type: ignore[assignment]
+        reconciler.probe, reconciler.executor = self.provider.answers, Here()
         self.application, self.door = build_api(self.forebay, URL)
         self.run("offers")
 
@@ -213,7 +213,7 @@ class Cloud:
         lines = {"authorization": f"Bearer {key}"} if key is not None else {}
         if retry is not None:
             lines["idempotency-key"] = retry
-        parts = (b"",) if body is None else (msgspec.json.encode(body),)
+        parts: tuple[bytes, ...] = (b"",) if body is None else (msgspec.json.encode(body),)
         if raw is not None:
             parts = (raw,) if isinstance(raw, bytes) else tuple(raw)
         if isinstance(raw, bytes | None):
@@ -299,6 +299,12 @@ class Cloud:
     def join(self, team: str, person: Person, role: Role) -> None:
         with self.database.begin() as connection:
             teams.add_member(connection, team, person.id, role, now=self.clock.now())
+
+    def leave(self, team: str, person: Person) -> None:
+        with self.database.begin() as connection:
+            connection.execute(
+                sa.delete(memberships).where(memberships.c.team_id == team, memberships.c.user_id == person.id)
+            )
 
     def key(self, user: str, team: str, *, days: int | None = None, **more: Any) -> str:
         """The secret of a new API key, whose current team is `team`."""

@@ -202,18 +202,12 @@ def test_a_public_key_in_the_order_is_kept_for_this_machine_alone(cloud: Cloud) 
 
 def test_cloud_init_reaches_the_machine_in_its_own_order(cloud: Cloud) -> None:
     pat = cloud.person()
-    wish = {
-        "packages": ["htop"],
-        "runcmd": ["touch /done"],
-        "writeFiles": [
-            {"path": "/etc/motd", "content": "aGk=", "owner": "root:root", "permissions": "0644", "encoding": "b64"}
-        ],
-    }
-    made = cloud.launch(pat, cloudInit=wish)
+    file = {"path": "/etc/motd", "content": "aGk=", "owner": "root:root", "permissions": "0644", "encoding": "b64"}
+    made = cloud.launch(pat, cloudInit={"packages": ["htop"], "runcmd": ["touch /done"], "writeFiles": [file]})
     cloud.settle()
     given = cloud.provider.machines[made["id"]].spec.cloud_init
     assert msgspec.to_builtins(given) == {
-        "packages": ("htop",), "runcmd": ("touch /done",), "write_files": (wish["writeFiles"][0],)
+        "packages": ("htop",), "runcmd": ("touch /done",), "write_files": (file,)
     }  # fmt: skip
 
 

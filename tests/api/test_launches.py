@@ -70,9 +70,9 @@ def test_wrong_types_are_named_all_at_once(cloud: Cloud) -> None:
     pat = cloud.person()
     wrong = {
         "provider": 1, "offerId": ["memory-small"], "gpuType": None, "gpuCount": "0", "region": {}, "teamId": 5,
-        "operatingSystem": True, "instanceType": 1.5, "sshKeyId": 7, "ssh_public_key": [], "name": {}, "labels": {"a": 1},
-        "cloudInit": {"packages": "htop", "runcmd": [1]}, "volumeIds": "x", "ports": ["80"], "maxCost": "5",
-        "autoStopMinutes": 1.5, "terminateAt": 7,
+        "operatingSystem": True, "instanceType": 1.5, "sshKeyId": 7, "ssh_public_key": [], "name": {},
+        "labels": {"a": 1}, "cloudInit": {"packages": "htop", "runcmd": [1]}, "volumeIds": "x", "ports": ["80"],
+        "maxCost": "5", "autoStopMinutes": 1.5, "terminateAt": 7,
     }  # fmt: skip
     refusal = cloud.post("/api/deployments", pat.key, wrong).refused(400, "VALIDATION_ERROR")
     assert set(refusal["details"]) == set(wrong)
@@ -110,8 +110,8 @@ def test_numbers_that_no_machine_has(cloud: Cloud) -> None:
 def test_a_misspelt_field_is_refused_and_a_foreign_one_passed_over(cloud: Cloud) -> None:
     pat = cloud.person()
     for name, meant in (
-        ("sshkeyId", "sshKeyId"), ("ssh_key_id", "sshKeyId"), ("sshPublicKey", "ssh_public_key"), ("OfferID", "offerId"),
-        ("cloud_init", "cloudInit"), ("max_cost", "maxCost"), ("team-id", "teamId"),
+        ("sshkeyId", "sshKeyId"), ("ssh_key_id", "sshKeyId"), ("sshPublicKey", "ssh_public_key"),
+        ("OfferID", "offerId"), ("cloud_init", "cloudInit"), ("max_cost", "maxCost"), ("team-id", "teamId"),
     ):  # fmt: skip
         refusal = refused(cloud, pat, 400, "VALIDATION_ERROR", **{name: "x"})
         assert refusal["details"] == {name: f"did you mean {meant}?"}
@@ -156,8 +156,8 @@ def test_names_and_labels_that_are_no_text(cloud: Cloud) -> None:
 
 def test_names_and_labels_of_all_scripts(cloud: Cloud) -> None:
     pat = cloud.person()
-    for text in ("Z\u0308ahler", "\u05e9\u05dc\u05d5\u05dd", "\u0645\u0631\u062d\u0628\u0627", "\u8bad\u7ec3", "\N{ROCKET}",
-                 "a" * 60, "' OR 1=1 --", "<script>", "%00", "\\u0000"):  # fmt: skip
+    for text in ("Z\u0308ahler", "\u05e9\u05dc\u05d5\u05dd", "\u0645\u0631\u062d\u0628\u0627", "\u8bad\u7ec3",
+                 "\N{ROCKET}", "a" * 60, "' OR 1=1 --", "<script>", "%00", "\\u0000"):  # fmt: skip
         made = cloud.launch(pat, name=text, labels={text: text})
         shown = cloud.get(f"/api/deployments/{made['id']}", pat.key).ok()
         assert shown["labels"] == {text: text}
@@ -211,11 +211,13 @@ def test_what_comes_later_is_refused_by_name(cloud: Cloud) -> None:
 
 def test_cloud_init_is_never_dropped(own_cloud: Cloud) -> None:
     pat = own_cloud.person()
-    for wish in (
+    wishes: tuple[Any, ...] = (
         {"packages": [""]}, {"writeFiles": [{"path": "relative", "content": ""}]}, {"writeFiles": [{"content": ""}]},
         {"writeFiles": [{"path": "/x", "encoding": "rot13"}]}, {"writeFiles": [{"path": "/x", "permissions": "rwx"}]},
         {"write_files": []}, {"runcmd": "ls"}, [], "#cloud-config",
-    ):  # fmt: skip
+        {"bootcmd": ["ls"]}, {"writeFiles": [{"path": "/x", "append": True}]},
+    )  # fmt: skip
+    for wish in wishes:
         assert set(refused(own_cloud, pat, 400, "VALIDATION_ERROR", cloudInit=wish)["details"]) == {"cloudInit"}
     own_cloud.provider.capabilities = msgspec.structs.replace(own_cloud.provider.capabilities, cloud_init=False)
     own_cloud.run("offers")
