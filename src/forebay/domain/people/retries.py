@@ -65,7 +65,8 @@ def begin(connection: Connection, retry: RetryKey, *, now: datetime) -> str | An
     if row is None:
         own = {"user_id": retry.user_id, "method": retry.method, "path": retry.path, "key": retry.key}
         insert = upsert_insert(connection, idempotency_keys).values(**own, **values).on_conflict_do_nothing()
-        if connection.execute(insert).rowcount == 1:
+        # Asked for in words: how many rows an insert made is not known from every driver.
+        if connection.execute(insert.returning(idempotency_keys.c.claim)).scalar() == claim:
             return claim
         raise in_progress()
     if row.created_at <= now - timedelta(hours=KEPT_HOURS):
