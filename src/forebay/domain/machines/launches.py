@@ -32,7 +32,7 @@ from forebay.domain.money import holds
 from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission
 from forebay.errors import BadRequest, NotFound, RateLimitExceeded
-from forebay.storage.tables import deployments
+from forebay.storage.tables import deployments, users
 
 WINDOW_SECONDS = 900
 """Creations are counted over this window."""
@@ -85,7 +85,11 @@ def matching_offer(connection: Connection, order: Order) -> Offer:
 
 
 def refuse_too_many(connection: Connection, user_id: str, limit: int, *, now: datetime) -> None:
-    """Raise RateLimitExceeded if the user has created `limit` deployments within the last quarter of an hour."""
+    """Raise RateLimitExceeded if the user has created `limit` deployments within the last quarter of an hour.
+
+    Launches of one user count one after another: their row is locked, as strongly as others' references to it allow.
+    """
+    connection.execute(sa.select(users.c.id).where(users.c.id == user_id).with_for_update(key_share=True)).all()
     recent = connection.execute(
         sa.select(deployments.c.created_at)
         .where(deployments.c.created_by == user_id, deployments.c.created_at > now - timedelta(seconds=WINDOW_SECONDS))
