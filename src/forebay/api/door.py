@@ -144,11 +144,17 @@ class Door:
         self, route: Route, incoming: Incoming, credential: Credential | None, connection: Connection, *, most_rows: int
     ) -> tuple[int, dict[str, str], bytes]:
         """A request that changes nothing."""
-        query = None if route.query is None else read_query(route.query, incoming.query)
-        asked = Asked(route, incoming, credential, query, None)
         call = self.call(incoming, connection)
         call.most_rows = most_rows
-        self.admit(call, route, credential, self.target_id(asked), counts=True)
+        try:
+            query = None if route.query is None else read_query(route.query, incoming.query)
+            asked = Asked(route, incoming, credential, query, None)
+            wanted_id = self.target_id(asked)
+        except ForebayError:
+            # Who asks comes first: without a good key nobody is told what is wrong, and everybody is counted.
+            self.identify(call, route, credential)
+            raise
+        self.admit(call, route, credential, wanted_id, counts=True)
         result = self.invoke(call, asked)
         return route.status, {}, result if isinstance(result, bytes) else encoder.encode(result)
 
@@ -160,12 +166,13 @@ class Door:
         if credential is not None:
             with self.services.database.read() as connection:
                 call = self.call(incoming, connection)
-                self.admit(call, msgspec.structs.replace(route, target=Target.nothing), credential, None, counts=True)
+                self.identify(call, route, credential)
                 person = call.caller
         query = None if route.query is None else read_query(route.query, incoming.query)
         body: Any = None if route.body is None else read_body(route.body, incoming.body)
         prepared = None if route.before is None else route.before(self.services, body)
         asked = Asked(route, incoming, credential, query, body, prepared)
+        wanted_id = self.target_id(asked)
         retry = self.retry(route, incoming, person)
         if retry is None:
             status, payload, nudges = self.commit(asked)
@@ -173,6 +180,9 @@ class Door:
             with self.services.database.begin() as connection:
                 claim = retries.begin(connection, retry, now=self.services.clock.now())
             if isinstance(claim, Answer):
+                # What may not be asked any more is not answered again either.
+                with self.services.database.read() as connection:
+                    self.admit(self.call(incoming, connection), route, credential, wanted_id, counts=False)
                 return self.replay(route, claim)
             status, payload, nudges = self.commit_once(asked, retry, claim)
         for name in nudges:
@@ -182,14 +192,14 @@ class Door:
     def commit_once(self, asked: Asked, retry: RetryKey, claim: str) -> tuple[int, bytes, list[str]]:
         """Run under an idempotency key: the answer is stored with the effect.
 
-        A refusal is stored too, but for 429 and 5xx.
+        A refusal is stored too, but for 401, 429 and 5xx.
         """
         try:
             return self.commit(asked, retry, claim)
         except ForebayError as error:
             status, _, payload = refusal(error)
             with self.services.database.begin() as connection:
-                if status == 429 or status >= 500:
+                if status in (401, 429) or status >= 500:
                     retries.forget(connection, retry, claim)
                 else:
                     retries.keep(connection, retry, claim, Answer(status, payload))
@@ -234,8 +244,13 @@ class Door:
         return Call(self.services, incoming, connection, self.services.clock.now())
 
     def credential(self, route: Route, incoming: Incoming) -> Credential | None:
-        """What the request carries, hashed; None where none is needed. Raises Unauthenticated for what can't be one."""
-        if route.needs is Needs.nothing:
+        """What the request carries, hashed; None where none is needed. Raises Unauthenticated for what can't be one.
+
+        Where none is needed, a good one still moves a read from its address's limit to its own. Never a sign-in: that
+        would let whoever has a key guess passwords at the key's pace.
+        """
+        is_open = route.needs is Needs.nothing
+        if is_open and (route.writes or not incoming.authorization):
             self.limiter.count(incoming.address, self.services.settings.rate_limit_anonymous)
             return None
         scheme, _, token = incoming.authorization.partition(" ")
@@ -244,7 +259,13 @@ class Door:
         if scheme.lower() == "bearer" and (is_key or credentials.is_well_formed(token, credentials.SESSION_PREFIX)):
             return Credential(credentials.hash_token(token, self.services.secret_key), is_key, incoming.address)
         self.limiter.count(incoming.address, self.services.settings.rate_limit_anonymous)
+        if is_open:
+            return None
         raise Unauthenticated
+
+    def identify(self, call: Call, route: Route, credential: Credential | None) -> None:
+        """Put who asks into the call and count them, whatever they want. Raises Unauthenticated, RateLimitExceeded."""
+        self.admit(call, msgspec.structs.replace(route, target=Target.nothing), credential, None, counts=True)
 
     def admit(
         self, call: Call, route: Route, credential: Credential | None, wanted_id: str | None, *, counts: bool
@@ -261,6 +282,8 @@ class Door:
             call.person, call.team_or_none = enter(call.connection, credential, target, wanted_id, now=call.now)
         except Unauthenticated:
             self.limiter.count(credential.address, settings.rate_limit_anonymous)
+            if route.needs is Needs.nothing:
+                return
             raise
         except ForebayError:
             # Whoever is known is counted, also where what they ask for is not found.
@@ -294,6 +317,8 @@ class Door:
             raise BadRequest(sentence, code="TEAM_REQUIRED", details={"teamId": "required"})
         if found and not is_id(found):
             raise NotFound(NOUNS.get(route.target, "Team"))
+        if "\0" in asked.incoming.path:
+            raise NotFound
         return found
 
     def invoke(self, call: Call, asked: Asked) -> Any:

@@ -44,12 +44,18 @@ class Proxies:
     def __init__(self, trusted: Sequence[str]) -> None:
         self.networks = [ipaddress.ip_network(network, strict=False) for network in trusted]
 
-    def client(self, peer: str, forwarded_for: str) -> str:
-        """The address of the client: the last one in the chain that is not a trusted proxy."""
-        if not self.networks or not forwarded_for or not self.trusts(peer):
+    def client(self, scope: Scope) -> str:
+        """The address of the client: the last one in the chain that is not a trusted proxy.
+
+        The chain may be spread over several lines, as some proxies add one of their own.
+        """
+        client = scope.get("client")
+        peer = client[0] if client else "unknown"
+        if not self.networks or not self.trusts(peer):
             return peer
+        chain = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
         address = peer
-        for part in reversed(forwarded_for.split(",")):
+        for part in reversed(chain.decode("latin-1").split(",")):
             address = part.strip()[:64] or peer
             if not self.trusts(address):
                 break
@@ -61,13 +67,19 @@ class Proxies:
             address = ipaddress.ip_address(text)
         except ValueError:
             return False
+        if isinstance(address, ipaddress.IPv6Address):
+            address = address.ipv4_mapped or address
         return any(address in network for network in self.networks)
+
+
+MOST_DIGITS = 18
+"""Of a length: more is too much whatever the limit."""
 
 
 async def read_limited(request: AnyRequest, limit: int) -> bytes:
     """The whole body. Raises BodyTooLarge as soon as that is known; what comes after the limit is not kept."""
-    length = request.headers.get("content-length", "0")
-    if length.isdigit() and int(length) > limit:
+    length = request.headers.get("content-length", "0").lstrip("0")
+    if length.isdecimal() and (len(length) > MOST_DIGITS or int(length) > limit):
         raise too_large(limit)
     parts: list[bytes] = []
     size = 0
@@ -122,7 +134,6 @@ def handler(route: Route, door: Door, proxies: Proxies) -> HTTPRouteHandler:
     async def endpoint(request: AnyRequest) -> ASGIApp:
         scope = request.scope
         headers = {name: value for name, value in scope["headers"] if name in WANTED}
-        client = scope.get("client")
         try:
             body = await read_limited(request, limit) if reads_body else b""
             incoming = Incoming(
@@ -132,9 +143,7 @@ def handler(route: Route, door: Door, proxies: Proxies) -> HTTPRouteHandler:
                 body=body,
                 authorization=headers.get(b"authorization", b"").decode("latin-1"),
                 retry_key=headers.get(b"idempotency-key", b"").decode("latin-1"),
-                address=proxies.client(
-                    client[0] if client else "unknown", headers.get(b"x-forwarded-for", b"").decode("latin-1")
-                ),
+                address=proxies.client(scope),
                 user_agent=headers.get(b"user-agent", b"").decode("latin-1"),
             )
         except ForebayError as error:
@@ -146,7 +155,7 @@ def handler(route: Route, door: Door, proxies: Proxies) -> HTTPRouteHandler:
     return HTTPRouteHandler(path, http_method=method, name=f"{route.method} {route.path}", status_code=200)(endpoint)
 
 
-WANTED = frozenset((b"authorization", b"idempotency-key", b"x-forwarded-for", b"user-agent"))
+WANTED = frozenset((b"authorization", b"idempotency-key", b"user-agent"))
 
 
 def document_handler(door: Door) -> HTTPRouteHandler:
