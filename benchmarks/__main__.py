@@ -5,6 +5,11 @@ from importlib import import_module
 
 BENCHMARKS = {
     "list": "deployments_list",
+    "dstack": "dstack_list",
+    "start": "start",
+    "launch": "launch",
+    "cycle": "deduction",
+    "access": "access",
 }
 """What can be asked for, and the module whose `run` measures it."""
 

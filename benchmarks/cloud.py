@@ -47,20 +47,21 @@ class Cloud:
         return Request(port, "/api/deployments", {"Authorization": f"Bearer {self.api_key}"})
 
 
-def prepare(data_dir: Path, database_url: str = "") -> Cloud:
+def prepare(data_dir: Path, database_url: str = "", *, machines: int = MACHINES) -> Cloud:
     """Make the cloud: on SQLite in the data folder, or in an empty PostgreSQL database."""
     forebay = Forebay(Settings(data_dir=data_dir, database_url=database_url, providers=()))
     try:
         path = demo.prepare(forebay, "http://127.0.0.1")
         assert path is not None
         facts = json.loads(path.read_text())
-        fill(forebay, facts)
+        if machines:
+            fill(forebay, facts, machines)
     finally:
         forebay.close()
     return Cloud(data_dir, database_url, facts["people"][0]["apiKey"], facts["teams"][0]["id"])
 
 
-def fill(forebay: Forebay, facts: dict[str, Any]) -> None:
+def fill(forebay: Forebay, facts: dict[str, Any], machines: int) -> None:
     """Write the machines and charge them minute by minute."""
     now = forebay.clock.now()
     began = now - timedelta(hours=1)
@@ -70,7 +71,7 @@ def fill(forebay: Forebay, facts: dict[str, Any]) -> None:
         connection.execute(
             sa.insert(pools).values(id="local/machine", vcpus=64, memory_gb=256, storage_gb=1000, gpus=0, seen_at=now)
         )
-        for number in range(MACHINES):
+        for number in range(machines):
             row = machine(number, team["id"], owner_id, key["id"], began)
             connection.execute(sa.insert(deployments).values(**row))
             metering.start(

@@ -76,7 +76,7 @@ def compare(cloud: Cloud, database: str, *, least_throughput: float) -> Iterator
 def check_sameness(ours: Request, bare: Request) -> None:
     """Raise DifferentAnswers unless both write the same bytes. Costs grow by the second: it may take a few attempts."""
     for _ in range(ATTEMPTS):
-        found, expected = ours.body(), bare.body()
+        found, expected = ours.answer(), bare.answer()
         if found == expected:
             return
     raise DifferentAnswers(f"Forebay:\n{found.decode()}\nthe bare program:\n{expected.decode()}")

@@ -3,8 +3,10 @@
 What disturbs one round disturbs at most one: the medians of the rounds are compared, not their sum.
 """
 
+import json
 import re
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -14,6 +16,11 @@ from benchmarks.processes import LOAD_PROCESSORS, Request
 
 CONNECTIONS = 8
 SECONDS_IN = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+POST = """
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.body = {}
+"""
 
 
 class BadRound(RuntimeError):
@@ -32,8 +39,13 @@ def run(request: Request, *, seconds: int) -> Round:
     """Ask as fast as the server answers over a few connections. Raises BadRound."""
     headers = [part for name, value in request.headers.items() for part in ("-H", f"{name}: {value}")]
     command = ["taskset", "-c", ",".join(map(str, LOAD_PROCESSORS)), "wrk", "-t", "1", "-c", str(CONNECTIONS)]
-    command += ["-d", str(seconds), "--timeout", "30", "--latency", *headers, request.url]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    command += ["-d", str(seconds), "--timeout", "30", "--latency", *headers]
+    with tempfile.NamedTemporaryFile("w", prefix="forebay-bench-", suffix=".lua") as script:
+        if request.content is not None:
+            script.write(POST.format(json.dumps(request.content)))
+            script.flush()
+            command += ["-s", script.name]
+        said = subprocess.run([*command, request.url], capture_output=True, text=True, check=True).stdout
     rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
     p99 = re.search(r"99%\s+([\d.]+)(us|ms|s|m)\b", said)
     if rate is None or p99 is None or float(rate[1]) == 0 or "Non-2xx" in said or "Socket errors" in said:

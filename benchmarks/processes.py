@@ -31,27 +31,34 @@ class DidNotAnswer(RuntimeError):
 
 @dataclass(frozen=True)
 class Request:
-    """A GET that a server is measured by. `headers` hold the credential."""
+    """What a server is measured by: a GET, or with `content` a POST of JSON. `headers` hold the credential."""
 
     port: int
     path: str
     headers: Mapping[str, str]
+    content: str | None = None
 
     @property
     def url(self) -> str:
         """Its address, on loopback."""
         return f"http://127.0.0.1:{self.port}{self.path}"
 
-    def body(self) -> bytes:
-        """The body of the answer. Raises OSError without one, ValueError where the status is not 200."""
+    @property
+    def method(self) -> str:
+        """GET or POST."""
+        return "GET" if self.content is None else "POST"
+
+    def answer(self) -> bytes:
+        """The body of the answer. Raises OSError without one, ValueError where the status is no success."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            connection.request("GET", self.path, headers=dict(self.headers))
+            kind = {} if self.content is None else {"Content-Type": "application/json"}
+            connection.request(self.method, self.path, body=self.content, headers={**self.headers, **kind})
             answer = connection.getresponse()
             body = answer.read()
         finally:
             connection.close()
-        if answer.status != 200:
+        if answer.status not in (200, 201):
             raise ValueError(f"{self.path} answered {answer.status}: {body[:300]!r}")
         return body
 
@@ -66,8 +73,9 @@ class Server:
     request: Request
 
     def resident_mb(self) -> float:
-        """Memory it and its children hold at this moment, in MB (10⁶ bytes), shared pages counted once a process."""
-        return sum(resident_bytes(process_id) for process_id in family(self.process_id)) / 1e6
+        """The resident set of the process at this moment, in MB (10⁶ bytes)."""
+        pages = int(Path(f"/proc/{self.process_id}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 @contextmanager
@@ -94,7 +102,7 @@ def server(
         try:
             while True:
                 try:
-                    request.body()
+                    request.answer()
                     break
                 except (OSError, ValueError, http.client.HTTPException) as reason:
                     if process.poll() is not None or time.monotonic() - began > within_seconds:
@@ -123,18 +131,3 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def family(process_id: int) -> list[int]:
-    """The process and all it started that still runs."""
-    found = [process_id]
-    for parent in found:
-        for task in Path(f"/proc/{parent}/task").iterdir():
-            found += map(int, (task / "children").read_text().split())
-    return found
-
-
-def resident_bytes(process_id: int) -> int:
-    """The resident set of one process."""
-    pages = int(Path(f"/proc/{process_id}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
