@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .PHONY: help serve test check bench prove lock setup clean
 
 bin := .venv/bin
-quick := not podman and not postgresql and not e2e and not prove
+alone := podman or e2e
+quick := not slow and not postgresql and not prove and not ($(alone))
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,8 +17,8 @@ serve: ## Run Forebay with a demo cloud, data in ./forebay-data (options: ARGS="
 
 test: check ## Everything that must hold: check, and all tests with PostgreSQL and real machines
 	@scripts/setup test
-	$(bin)/pytest -n 2 -m "postgresql and not podman and not e2e and not prove"
-	scripts/as-root $(bin)/pytest -p no:cacheprovider -m "(podman or e2e) and not prove"
+	$(bin)/pytest -n 2 -m "(slow or postgresql) and not prove and not ($(alone))"
+	scripts/as-root $(bin)/pytest -p no:cacheprovider -m "($(alone)) and not prove"
 
 check: ## The same in under a minute: format, lint, types, imports, unit tests on SQLite
 	@scripts/setup check

@@ -215,6 +215,7 @@ def test_one_process_at_a_time_has_the_cycle(stage: Stage) -> None:
         assert connection.execute(sa.select(tables.leases)).all() == []
 
 
+@pytest.mark.slow
 def test_many_teams_run_dry_in_one_cycle(stage: Stage) -> None:
     pool = msgspec.structs.replace(stage.provider.all_pools[0], vcpus=1000, memory_gb=1000, storage_gb=100_000)
     stage.provider.all_pools = (pool,)

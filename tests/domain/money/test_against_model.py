@@ -264,6 +264,7 @@ def play(database: Database, chosen: int | None = None, **sizes: Any) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_books_agree_with_the_model(database: Database) -> None:
     play(database, max_examples=8, stateful_step_count=40)
 

@@ -144,6 +144,7 @@ def changed(connection: Connection, table: sa.Table) -> Iterator[str]:
 
 
 @pytest.mark.grows
+@pytest.mark.slow
 @pytest.mark.parametrize("table", AUDITED, ids=lambda table: table.name)
 def test_every_value_changed_and_every_row_deleted_by_hand_is_found(filled: Database, table: sa.Table) -> None:
     overlooked, tried = [], 0
