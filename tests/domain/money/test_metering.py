@@ -184,6 +184,22 @@ def test_many_resources_are_sighted_in_chunks(database: Database) -> None:
     assert sorted(sighted) == [START, after(30)]
 
 
+@pytest.mark.postgresql
+def test_a_sighting_waits_for_nobody(postgresql_url: str) -> None:
+    database = Database(postgresql_url)
+    team_id = new_team(database)
+    with database.begin() as connection:
+        busy, free = (run(connection, team_id) for _ in range(2))
+    with database.begin() as charging:
+        metering.end(charging, resource_id=busy, resource_type="compute", at=START)
+        with database.begin() as connection:
+            metering.sight(connection, [busy, free], at=after(30))
+    with database.read() as connection:
+        rows = connection.execute(sa.select(segments.c.resource_id, segments.c.sighted_at))
+        assert {row.resource_id: row.sighted_at for row in rows} == {busy: START, free: after(30)}
+    database.close()
+
+
 def test_accrued_cost_is_to_the_second(database: Database) -> None:
     team_id = new_team(database, credits_micros=DOLLAR)
     with database.begin() as connection:

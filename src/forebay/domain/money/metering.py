@@ -23,7 +23,6 @@ from forebay.domain.money.cycles import (
     Deduction,
     close_cycle,
     deduct,
-    lock_segments,
     open_cycle,
     teams_to_charge,
     usage_postings,
@@ -187,26 +186,22 @@ def open_segment(resource_id: str, resource_type: str, *columns: sa.ColumnElemen
 def sight(connection: Connection, resource_ids: Sequence[str], *, at: datetime) -> None:
     """The provider reported at `at` that these run or exist: their open segments may be charged up to then.
 
-    Rows are locked in the order of their ids, as the cycle does.
+    It waits for nobody: a segment that is being charged or ended at this moment is left for the next sighting.
     """
     moment = whole_seconds(at)
-    found: list[str] = []
     for first in range(0, len(resource_ids), SIGHTED):
-        unsighted = sa.select(segments.c.id).where(
-            segments.c.resource_id.in_(resource_ids[first : first + SIGHTED]),
-            segments.c.ended_at.is_(None),
-            segments.c.sighted_at < moment,
+        unsighted = (
+            sa.select(segments.c.id)
+            .where(
+                segments.c.resource_id.in_(resource_ids[first : first + SIGHTED]),
+                segments.c.ended_at.is_(None),
+                segments.c.sighted_at < moment,
+            )
+            .with_for_update(skip_locked=True)
         )
-        found += connection.execute(unsighted).scalars()
-    found.sort()
-    for first in range(0, len(found), SIGHTED):
-        some = found[first : first + SIGHTED]
-        lock_segments(connection, segments.c.id.in_(some))
-        connection.execute(
-            sa.update(segments)
-            .where(segments.c.id.in_(some), segments.c.ended_at.is_(None), segments.c.sighted_at < moment)
-            .values(sighted_at=moment)
-        )
+        found = connection.execute(unsighted).scalars().all()
+        if found:
+            connection.execute(sa.update(segments).where(segments.c.id.in_(found)).values(sighted_at=moment))
 
 
 def costs(connection: Connection, resource_ids: Sequence[str]) -> dict[str, Cost]:
