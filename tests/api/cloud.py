@@ -131,8 +131,8 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     key: str
 
 
-async def ask(application: Any, request: Request) -> Answer:
-    """Give a request to an ASGI application as a server would."""
+async def ask(application: Any, request: Request, *, is_cut_off: bool = False) -> Answer:
+    """Give a request to an ASGI application as a server would, or all but its end."""
     raw, _, query = request.path.encode("latin-1").partition(b"?")
     scope = {
         "type": "http",
@@ -156,7 +156,7 @@ async def ask(application: Any, request: Request) -> Answer:
         if not parts:
             return {"type": "http.disconnect"}
         part = parts.pop(0)
-        return {"type": "http.request", "body": part, "more_body": bool(parts)}
+        return {"type": "http.request", "body": part, "more_body": bool(parts) or is_cut_off}
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -228,6 +228,12 @@ class Cloud:
         assert isinstance(answer, Answer)
         return answer
 
+    def cut_off(self, request: Request) -> Answer:
+        """The answer to a request whose sender is gone before its end."""
+        answer = self.loop.run(ask(self.application, request, is_cut_off=True))
+        assert isinstance(answer, Answer)
+        return answer
+
     def get(self, path: str, key: str | None = None, **more: Any) -> Answer:
         return self.send("GET", path, key, **more)
 
@@ -261,19 +267,24 @@ class Cloud:
             )
             ledger.open_account(connection, team)
             accounts.set_api_access(connection, account.id, "approved", reason=None, now=now)
-            session, _ = sessions.begin(
+        session, key = self.session(account.id), self.key(account.id, team)
+        if credits_micros:
+            self.grant(team, credits_micros)
+        return Person(id=account.id, name=name, email=email, team=team, session=session, key=key)
+
+    def session(self, user: str) -> str:
+        """The token of a new session."""
+        with self.database.begin() as connection:
+            token, _ = sessions.begin(
                 connection,
-                account.id,
+                user,
                 self.forebay.secret_key,
-                now=now,
+                now=self.clock.now(),
                 days=self.settings.session_days,
                 address="192.0.2.7",
                 user_agent="a test",
             )
-        key = self.key(account.id, team)
-        if credits_micros:
-            self.grant(team, credits_micros)
-        return Person(id=account.id, name=name, email=email, team=team, session=session, key=key)
+        return token
 
     def team(self, owner: Person, *, mode: MemberMode = MemberMode.deploy_only, credits_micros: int = 0) -> str:
         """Another team of this owner."""

@@ -1,0 +1,83 @@
+"""Who gets which answer from every route: one row a route, one column a caller. A test holds the server to it.
+
+Callers, all but the last two with an API key:
+
+    nobody      no key at all                   looking     the owner, key narrowed to seeing the team
+    revoked     the owner's key, revoked        reader      a member of a read-only team
+    expired     the owner's key, expired        deployer    a member of a deploy-only team
+    stranger    a member of no team here        starter     the same, on a machine they started themselves
+    operator    of the platform, no member      admin       an admin
+    elsewhere   the owner, key narrowed to      owner       the owner
+                another team                    person      the owner, signed in: a session
+"""
+
+CALLERS = (
+    "nobody", "revoked", "expired", "stranger", "operator", "elsewhere", "looking", "reader", "deployer", "starter",
+    "admin", "owner", "person",
+)  # fmt: skip
+
+ROWS = """
+                                          nob rev exp str ope els loo rea dep sta adm own per
+GET /api/providers                        200 200 200 200 200 200 200 200 200 200 200 200 200
+GET /api/gpu-offers                       200 200 200 200 200 200 200 200 200 200 200 200 200
+GET /api/kubernetes/versions              200 200 200 200 200 200 200 200 200 200 200 200 200
+GET /api/kubernetes/{cluster_id}/health   401 401 401 404 404 404 404 404 404 404 404 404 404
+
+POST /api/auth/sign-up                    202 202 202 202 202 202 202 202 202 202 202 202 202
+POST /api/auth/verify                     400 400 400 400 400 400 400 400 400 400 400 400 400
+POST /api/auth/sign-in                    401 401 401 401 401 401 401 401 401 401 401 401 401
+POST /api/auth/sign-out                   401 401 401 403 403 403 403 403 403 403 403 403 200
+GET /api/auth/sessions                    401 401 401 403 403 403 403 403 403 403 403 403 200
+DELETE /api/auth/sessions/{session_id}    401 401 401 403 403 403 403 403 403 403 403 403 200
+
+GET /api/me                               401 401 401 200 200 200 200 200 200 200 200 200 200
+PUT /api/me/current-team                  401 401 401 404 404 404 403 403 403 403 403 403 200
+GET /api/api-keys                         401 401 401 403 403 403 403 403 403 403 403 403 200
+POST /api/api-keys                        401 401 401 403 403 403 403 403 403 403 403 403 201
+DELETE /api/api-keys/{key_id}             401 401 401 403 403 403 403 403 403 403 403 403 200
+GET /api/api-access                       401 401 401 200 200 200 200 200 200 200 200 200 200
+POST /api/api-access                      401 401 401 403 403 403 403 403 403 403 403 403 200
+
+GET /api/teams                            401 401 401 200 200 200 200 200 200 200 200 200 200
+GET /api/teams/{team_id}                  401 401 401 404 404 404 200 200 200 200 200 200 200
+GET /api/balance                          401 401 401 200 200 200 200 200 200 200 200 200 200
+
+GET /api/ssh-keys                         401 401 401 404 404 404 200 200 200 200 200 200 200
+POST /api/ssh-keys                        401 401 401 404 404 404 403 403 403 403 201 201 201
+GET /api/ssh-keys/{key_id}                401 401 401 404 404 404 200 200 200 200 200 200 200
+DELETE /api/ssh-keys/{key_id}             401 401 401 404 404 404 403 403 403 403 200 200 200
+
+POST /api/deployments                     401 401 401 404 404 404 403 403 201 201 201 201 201
+GET /api/deployments                      401 401 401 404 404 404 200 200 200 200 200 200 200
+GET /api/deployments/{deployment_id}      401 401 401 404 404 404 200 200 200 200 200 200 200
+PATCH /api/deployments/{deployment_id}    401 401 401 404 404 404 403 403 403 200 200 200 200
+DELETE /api/deployments/{deployment_id}   401 401 401 404 404 404 403 403 403 200 200 200 200
+GET /api/deployments/{deployment_id}/can-terminate  401 401 401 404 404 404 200 200 200 200 200 200 200
+GET /api/deployments/{deployment_id}/events         401 401 401 404 404 404 200 200 200 200 200 200 200
+POST /api/deployments/{deployment_id}/stop          401 401 401 404 404 404 403 403 403 200 200 200 200
+POST /api/deployments/{deployment_id}/start         401 401 401 404 404 404 403 403 403 409 409 409 409
+"""
+
+
+def read(rows: str) -> dict[tuple[str, str], dict[str, int]]:
+    """The table: by method and path, the status each caller gets."""
+    table = {}
+    for line in rows.splitlines():
+        parts = line.split()
+        if len(parts) == len(CALLERS) + 2:
+            table[parts[0], parts[1]] = dict(zip(CALLERS, map(int, parts[2:]), strict=True))
+    return table
+
+
+TABLE = read(ROWS)
+
+UNDECLARED = {
+    ("GET", "/"): "where things are",
+    ("GET", "/static/forebay.css"): "the looks of the pages",
+    ("GET", "/verify"): "a button; opening the page changes nothing",
+    ("POST", "/verify"): "the token in the form is the permission",
+    ("GET", "/healthz"): "whether the server works; nothing of anyone's",
+    ("GET", "/metrics"): "for this machine alone, or with the token of the settings",
+    ("GET", "/api/openapi.json"): "the manual",
+}
+"""Routes that are not of the API, and why anyone may ask for them."""

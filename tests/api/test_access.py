@@ -1,0 +1,250 @@
+"""Deny by default, proved: every route is in the one table, and answers every kind of caller as the table says."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
+
+from forebay.api.route import ROUTES, Needs, Route
+from forebay.domain.people.roles import MemberMode, Permission, Role
+from forebay.storage.tables import memberships, teams
+from tests.api.access_matrix import CALLERS, TABLE, UNDECLARED
+from tests.api.cloud import ABSENT, Cloud, Person, new_public_key
+
+
+class Scene(msgspec.Struct, kw_only=True):
+    """A team with everybody the table speaks of: what they ask with, and whose machine is asked about."""
+
+    owner: Person
+    starter: Person
+    team: str
+    reading_team: str
+    key: str
+    """An SSH key of `team`."""
+    credentials: dict[str, str | None]
+
+
+@pytest.fixture(scope="module")
+def scene(cloud: Cloud) -> Scene:
+    """One for all routes: what a request would change is made anew for it."""
+    owner, admin, mia = cloud.person("Olga", credits_micros=0), cloud.person("Adam"), cloud.person("Mia")
+    team = cloud.team(owner, credits_micros=10_000_000_000)
+    reading = cloud.team(owner, mode=MemberMode.read_only, credits_micros=10_000_000_000)
+    for where, person, role in ((team, admin, Role.admin), (team, mia, Role.member), (reading, mia, Role.member)):
+        cloud.join(where, person, role)
+    revoked = cloud.post("/api/api-keys", owner.session, {"name": "x"}).ok(201)
+    cloud.send("DELETE", f"/api/api-keys/{revoked['id']}", owner.session).ok()
+    expired = cloud.key(owner.id, team, days=1)
+    cloud.clock.forward(days=1)
+    return Scene(
+        owner=owner,
+        starter=mia,
+        team=team,
+        reading_team=reading,
+        key=cloud.ssh_key(team, owner),
+        credentials={
+            "nobody": None,
+            "revoked": revoked["secret"],
+            "expired": expired,
+            "stranger": cloud.person().key,
+            "operator": cloud.person(is_operator=True).key,
+            "elsewhere": cloud.key(owner.id, owner.team, team_ids=[owner.team]),
+            "looking": cloud.key(owner.id, team, permissions=[Permission.see]),
+            "reader": mia.key,
+            "deployer": mia.key,
+            "starter": mia.key,
+            "admin": admin.key,
+            "owner": owner.key,
+            "person": owner.session,
+        },
+    )
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One caller at one route."""
+
+    cloud: Cloud
+    scene: Scene
+    caller: str
+
+    @property
+    def team(self) -> str:
+        return self.scene.reading_team if self.caller == "reader" else self.scene.team
+
+    @property
+    def credential(self) -> str | None:
+        """A session is fresh each time, as some routes end it."""
+        if self.caller != "person":
+            return self.scene.credentials[self.caller]
+        return self.cloud.session(self.scene.owner.id)
+
+    def machine(self) -> str:
+        """A machine that runs, of the person whom the caller asks about."""
+        starter = self.scene.starter if self.caller == "starter" else self.scene.owner
+        made = self.cloud.launch(starter, self.team) if starter is self.scene.owner else self.started_by_member()
+        self.cloud.settle()
+        return str(made["id"])
+
+    def started_by_member(self) -> Any:
+        order = self.cloud.order(self.team, self.scene.key)
+        return self.cloud.post("/api/deployments", self.scene.starter.key, order).ok(201)
+
+    def ssh_key(self) -> str:
+        return self.cloud.ssh_key(self.team, self.scene.owner)
+
+
+def made_key(attempt: Attempt) -> str:
+    made = attempt.cloud.post("/api/api-keys", attempt.scene.owner.session, {"name": "x"}).ok(201)
+    return str(made["id"])
+
+
+def made_session(attempt: Attempt) -> str:
+    found = attempt.cloud.get("/api/auth/sessions", attempt.cloud.session(attempt.scene.owner.id)).ok()
+    return str(found["sessions"][0]["id"])
+
+
+PARAMETERS: dict[str, Callable[[Attempt], str]] = {
+    "deployment_id": Attempt.machine,
+    "team_id": lambda attempt: attempt.team,
+    "cluster_id": lambda attempt: ABSENT,
+    "session_id": made_session,
+}
+BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
+    ("POST", "/api/auth/sign-up"): lambda _: {"email": "new@example.org", "name": "N", "password": "long enough"},
+    ("POST", "/api/auth/verify"): lambda _: {"token": "none"},
+    ("POST", "/api/auth/sign-in"): lambda _: {"email": "nobody@example.org", "password": "wrong"},
+    ("PUT", "/api/me/current-team"): lambda attempt: {"teamId": attempt.team},
+    ("POST", "/api/api-keys"): lambda _: {"name": "x"},
+    ("POST", "/api/ssh-keys"): lambda attempt: {
+        "name": "x",
+        "publicKey": new_public_key(),
+        "teamId": attempt.team,
+    },
+    ("POST", "/api/deployments"): lambda attempt: attempt.cloud.order(
+        attempt.team, attempt.scene.key if attempt.team == attempt.scene.team else attempt.ssh_key()
+    ),
+    ("PATCH", "/api/deployments/{deployment_id}"): lambda _: {"name": "x"},
+}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_every_caller_gets_what_the_table_says(cloud: Cloud, scene: Scene, route: Route) -> None:
+    row = TABLE.get((route.method, route.path))
+    assert row is not None, "a route without a row in tests/api/access_matrix.py"
+    found = {caller: ask(Attempt(cloud, scene, caller), route) for caller in CALLERS}
+    assert found == row
+
+
+def ask(attempt: Attempt, route: Route) -> int:
+    """The status that the caller gets; a refusal must be in shape."""
+    path = route.path
+    if "{key_id}" in path:
+        made = made_key if "api-keys" in path else Attempt.ssh_key
+        path = path.replace("{key_id}", made(attempt))
+    for name, make in PARAMETERS.items():
+        if f"{{{name}}}" in path:
+            path = path.replace(f"{{{name}}}", make(attempt))
+    if route.target_from == "query:teamId":
+        path += f"?teamId={attempt.team}"
+    make_body = BODIES.get((route.method, route.path))
+    body = make_body(attempt) if make_body else None
+    answer = attempt.cloud.send(route.method, path, attempt.credential, body)
+    assert answer.status in route.statuses, "the document says so"
+    if answer.status >= 400:
+        refusal = answer.refused(answer.status, answer.json["code"])
+        if refusal["code"] == "FORBIDDEN":
+            assert set(refusal["details"]) == {"permission", "whoHasIt", "role"}
+    return answer.status
+
+
+def test_the_table_speaks_of_no_other_routes() -> None:
+    assert set(TABLE) == {(route.method, route.path) for route in ROUTES}
+
+
+def undeclared(application: Litestar) -> set[tuple[str, str]]:
+    """What the application answers to, that is neither declared nor known to need no declaration."""
+    declared = {(route.method, route.path) for route in ROUTES}
+    found = set()
+    for route in application.routes:
+        assert isinstance(route, HTTPRoute), "neither mounts nor websockets here"
+        path = route.path_format
+        found |= {(str(method), path) for method in route.methods if method != "OPTIONS"}
+    return found - declared - set(UNDECLARED)
+
+
+def test_every_route_of_the_application_is_declared(cloud: Cloud) -> None:
+    assert undeclared(cloud.application) == set()
+
+    async def sneaked_in() -> None:
+        """Whoever adds a handler beside the declarations is found."""
+
+    cloud.application.register(HTTPRouteHandler("/api/sneaky/{name:str}", http_method="GET")(sneaked_in))
+    assert undeclared(cloud.application) == {("GET", "/api/sneaky/{name}")}
+
+
+def test_every_route_says_who_may_use_it() -> None:
+    for route in ROUTES:
+        assert isinstance(route.needs, Permission | Needs)
+        if route.needs is Needs.nothing:
+            assert route.path.startswith(
+                ("/api/auth/", "/api/providers", "/api/gpu-offers", "/api/kubernetes/versions")
+            )
+
+
+def test_what_changes_counts_from_the_next_request_on(cloud: Cloud) -> None:
+    owner, mia = cloud.person("Olga"), cloud.person("Mia")
+    cloud.join(owner.team, mia, Role.member)
+    path = f"/api/deployments/{cloud.running(owner)['id']}"
+    body = {"name": "renamed"}
+    order = cloud.order(owner.team, cloud.ssh_key(owner.team, owner))
+
+    def change(table: Any, **values: Any) -> None:
+        column = table.c.team_id if table is memberships else table.c.id
+        person = table.c.user_id == mia.id if table is memberships else True
+        with cloud.database.begin() as connection:
+            connection.execute(table.update().where(column == owner.team, person).values(**values))
+
+    cloud.send("PATCH", path, mia.key, body).refused(403, "FORBIDDEN")
+    change(memberships, role=Role.admin)
+    cloud.send("PATCH", path, mia.key, body).ok()
+    change(memberships, role=Role.member)
+    cloud.send("PATCH", path, mia.key, body).refused(403, "FORBIDDEN")
+    cloud.post("/api/deployments", mia.key, order).ok(201)
+    change(teams, member_mode=MemberMode.read_only)
+    assert cloud.post("/api/deployments", mia.key, order).refused(403, "FORBIDDEN")["details"] == {
+        "permission": "deployments.launch",
+        "whoHasIt": ["owner", "admin", "member (deploy-only)"],
+        "role": "member",
+    }
+    cloud.leave(owner.team, mia)
+    for answer in (cloud.get(path, mia.key), cloud.get(path, mia.session), cloud.send("PATCH", path, mia.key, body)):
+        answer.refused(404, "NOT_FOUND")
+    assert owner.team not in [team["id"] for team in cloud.get("/api/teams", mia.key).ok()["teams"]]
+
+
+def test_keys_that_are_none(cloud: Cloud) -> None:
+    pat = cloud.person()
+    key = pat.key
+    swapped = key[:20] + key[21] + key[20] + key[22:]
+    answers = [
+        cloud.get("/api/me"),
+        *(
+            cloud.get("/api/me", headers={"authorization": line})
+            for line in (
+                "", "Bearer", "Bearer ", f"Basic {key}", key, f"Token {key}", f"Bearer {key[:-1]}", f"Bearer {key}x",
+                f"Bearer {key[1:]}", f"Bearer {swapped}", f"Bearer {key.swapcase()}", f"Bearer {key} {key}",
+                f"Bearer {key},{key}", f"Bearer {'fby_pk_' + key[7:][::-1]}", "Bearer null", "Bearer \xff\xfe",
+                f"Bearer {key.replace('pk', 'st')}", f"Bearer {pat.id}", "Bearer " + "a" * 60_000, f"Bearer\t{key}x",
+            )
+        ),
+    ]  # fmt: skip
+    first = answers[0].refused(401, "UNAUTHORIZED")
+    assert first == {"error": "Missing or invalid API key.", "code": "UNAUTHORIZED", "details": {}}
+    assert {answer.body for answer in answers} == {answers[0].body}
+    assert all(answer.headers["www-authenticate"] == "Bearer" for answer in answers)
+    for line in (f"bearer {key}", f"BEARER {key}", f"Bearer  {key} "):
+        assert cloud.get("/api/me", headers={"authorization": line}).status == 200
