@@ -159,7 +159,7 @@ class Stage:
             ledger.open_system_accounts(connection)
         self.forebay.catalogue.run()
 
-    def open(self, database: Database | None = None, provider: Any = None) -> Forebay:
+    def open(self, database: Any = None, provider: Any = None) -> Forebay:
         """A process on the same books and the same provider, or on what stands before them."""
         return Forebay(database or self.database, provider or self.provider, self.clock, self.outbox, **self.options)
 
@@ -221,9 +221,7 @@ class Stage:
             )
         self.granted_micros[team_id] = self.granted_micros.get(team_id, 0) + amount
 
-    def launch(
-        self, team: Team, *, offer: str = "small", cloud_init: Any = None, database: Database | None = None
-    ) -> str:
+    def launch(self, team: Team, *, offer: str = "small", cloud_init: Any = None, database: Any = None) -> str:
         """An accepted launch; its id."""
         found = next(entry for entry in self.provider.all_offers if entry.offer_id == offer)
         order = launches.Order(
@@ -240,17 +238,17 @@ class Stage:
         with (database or self.database).begin() as connection:
             return launches.launch(connection, team.context, order, LIMITS, now=self.clock.now())
 
-    def start(self, team: Team, deployment_id: str, database: Database | None = None) -> None:
+    def start(self, team: Team, deployment_id: str, database: Any = None) -> None:
         """An accepted start."""
         with (database or self.database).begin() as connection:
             deployments.start(connection, team.context, deployment_id, LIMITS, now=self.clock.now())
 
-    def stop(self, team: Team, deployment_id: str, database: Database | None = None) -> None:
+    def stop(self, team: Team, deployment_id: str, database: Any = None) -> None:
         """An accepted stop."""
         with (database or self.database).begin() as connection:
             deployments.stop(connection, team.context, deployment_id, now=self.clock.now())
 
-    def terminate(self, team: Team, deployment_id: str, database: Database | None = None) -> None:
+    def terminate(self, team: Team, deployment_id: str, database: Any = None) -> None:
         """An accepted terminate."""
         with (database or self.database).begin() as connection:
             deployments.terminate(connection, team.context, deployment_id, now=self.clock.now())
@@ -262,24 +260,20 @@ class Stage:
         forebay = forebay or self.forebay
         for _ in range(NEVER_QUIET):
             forebay.deployments.run()
-            with self.database.read() as connection:
-                due = connection.execute(
-                    sa.select(sa.func.min(tables.deployments.c.due_at)).where(tables.deployments.c.due_at.is_not(None))
-                ).scalar()
-            if due is None:
+            next_at = self.next_at()
+            if next_at is None:
                 return
-            if due > self.clock.now() or self.is_anything_leased():
-                self.clock.pass_(1)
+            self.clock.pass_(max(0, (next_at - self.clock.now()).total_seconds()))
         raise AssertionError("never quiet")
 
-    def is_anything_leased(self) -> bool:
-        """Whether a process that is no more has a lease on something."""
+    def next_at(self) -> datetime | None:
+        """When there is something to do next: what is due then, and in no lease any more. None: all is quiet."""
+        columns = tables.deployments.c
         with self.database.read() as connection:
-            return bool(
-                connection.execute(
-                    sa.select(tables.deployments.c.id).where(tables.deployments.c.lease_until > self.clock.now())
-                ).first()
-            )
+            rows = connection.execute(
+                sa.select(columns.due_at, columns.lease_until).where(columns.due_at.is_not(None))
+            ).all()
+        return min((max(row.due_at, row.lease_until or row.due_at) for row in rows), default=None)
 
     def recover(self) -> None:
         """What happens after a restart until all is quiet: everything is looked at, and what differs is mended."""
@@ -394,7 +388,9 @@ class Stage:
     def check_money(self, everything: list[Deployment]) -> None:
         """Every team has paid what its segments come to, once; holds are open where a machine runs."""
         with self.database.read() as connection:
-            segments = connection.execute(sa.select(tables.segments).order_by(tables.segments.c.started_at)).all()
+            segments = connection.execute(
+                sa.select(tables.segments).order_by(tables.segments.c.started_at, tables.segments.c.id)
+            ).all()
             held = connection.execute(
                 sa.select(tables.holds.c.resource_id).where(tables.holds.c.released_at.is_(None))
             ).scalars()
