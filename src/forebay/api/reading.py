@@ -11,6 +11,9 @@ from forebay.errors import BadRequest
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+MOST_DEPTH = 64
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
 
 @cache
 def fields_of(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
@@ -71,20 +74,29 @@ def read_body(kind: type[T], raw: bytes) -> T:
     return read_fields(kind, given, strict=True)
 
 
-def refuse_unstorable(value: Any, path: str = "") -> None:
-    """NUL and lone surrogates are JSON but no text that a database keeps. Raises BadRequest that names the field."""
+def refuse_unstorable(value: Any, path: str = "", depth: int = 0) -> None:
+    """NUL and lone surrogates are JSON but no text that a database keeps. Raises BadRequest that names the field.
+
+    Nothing here is nested deeply, and what is would exhaust the stack of whoever looks at it next: it is refused too.
+    """
     if isinstance(value, str):
-        if "\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+        if UNSTORABLE.search(value):
             raise BadRequest(
                 "The request holds characters that are no text.", details={path or "body": "NUL or a lone surrogate"}
             )
+    elif depth == MOST_DEPTH:
+        raise BadRequest(
+            f"The body is nested more than {MOST_DEPTH} levels deep.",
+            code="MALFORMED_JSON",
+            details={"body": "nested too deeply"},
+        )
     elif isinstance(value, dict):
         for name, part in value.items():
             refuse_unstorable(name, path or "body")
-            refuse_unstorable(part, f"{path}.{name}" if path else name)
+            refuse_unstorable(part, f"{path}.{name}" if path else name, depth + 1)
     elif isinstance(value, list):
         for place, part in enumerate(value):
-            refuse_unstorable(part, f"{path}[{place}]")
+            refuse_unstorable(part, f"{path}[{place}]", depth + 1)
 
 
 def read_query(kind: type[T], raw: bytes) -> T:
