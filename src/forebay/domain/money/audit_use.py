@@ -6,10 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from forebay.domain.money import holds, ledger, metering
+from forebay.domain.money import holds, metering
 from forebay.domain.money.amounts import charge_micros
 from forebay.domain.money.audit_books import moment, stream
-from forebay.domain.money.cycles import key_of
 from forebay.domain.money.digests import seal
 
 SEGMENTS_AND_LINES = """
@@ -23,7 +22,7 @@ SEGMENTS_AND_LINES = """
     ORDER BY segments.id, usage_lines.from_at
 """
 
-LINES_AND_PAYMENTS = """
+UNPAID_LINES = """
     SELECT
         usage_lines.segment_id, usage_lines.from_at, usage_lines.team_id, usage_lines.amount_micros,
         usage_lines.cycle_id, usage_lines.transfer_id,
@@ -31,6 +30,15 @@ LINES_AND_PAYMENTS = """
     FROM usage_lines
     LEFT JOIN segments ON segments.id = usage_lines.segment_id
     LEFT JOIN transfers ON transfers.id = usage_lines.transfer_id
+    WHERE segments.id IS NULL
+        OR (usage_lines.amount_micros > 0) <> (usage_lines.transfer_id IS NOT NULL)
+        OR usage_lines.transfer_id IS NOT NULL AND (
+            COALESCE(transfers.kind, '') <> 'usage'
+            OR transfers.idempotency_key <> COALESCE(
+                'cycle:' || usage_lines.cycle_id || ':' || usage_lines.team_id,
+                'segment-end:' || usage_lines.segment_id
+            )
+        )
     ORDER BY usage_lines.segment_id, usage_lines.from_at
 """
 
@@ -152,21 +160,14 @@ def wrong_by_itself(row: Any) -> Iterator[str]:
 
 def lines_are_paid(connection: Connection) -> Iterator[str]:
     """Each line with an amount belongs to the transfer of its cycle or its segment's end; a line of nothing to none."""
-    for row in stream(connection, LINES_AND_PAYMENTS):
-        for wrong in wrong_with_payment(row):
-            yield f"the usage line of segment {row.segment_id} from {moment(row.from_at)} {wrong}"
-
-
-def wrong_with_payment(row: Any) -> Iterator[str]:
-    """What is wrong between a usage line and the transfer it says it belongs to."""
-    if row.found_segment is None:
-        yield "has lost its segment"
-    if (row.amount_micros > 0) != (row.transfer_id is not None):
-        yield f"is of {row.amount_micros} and belongs to transfer {row.transfer_id}"
-    elif row.transfer_id is not None:
-        key = key_of(row.cycle_id, row.team_id) if row.cycle_id else f"segment-end:{row.segment_id}"
-        if (row.kind, row.idempotency_key) != (ledger.USAGE, key):
-            yield f"belongs to transfer {row.transfer_id}, which is not the one that paid it"
+    for row in stream(connection, UNPAID_LINES):
+        line = f"the usage line of segment {row.segment_id} from {moment(row.from_at)}"
+        if row.found_segment is None:
+            yield f"{line} has lost its segment"
+        elif row.idempotency_key is None or not row.amount_micros:
+            yield f"{line} is of {row.amount_micros} and belongs to transfer {row.transfer_id}"
+        else:
+            yield f"{line} belongs to transfer {row.transfer_id}, which is not the one that paid it"
 
 
 def transfers_are_the_sums_of_their_lines(connection: Connection) -> Iterator[str]:
