@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from forebay.compute.base import CloudInit, InstanceState, OutOfStock, Rejected, WriteFile
+from forebay.compute.base import CloudInit, InstanceState, OutOfStock, ProviderUnavailable, Rejected, WriteFile
 from forebay.compute.local import container
 from forebay.compute.local.gpus import SIMULATED_COUNT
 from forebay.compute.local.placement import place
-from tests.compute.conftest import Lab, answers
+from forebay.compute.local.service import NETWORK_NAMESPACES
+from tests.compute.conftest import PATIENCE_SECONDS, Lab, answers
 
 pytestmark = pytest.mark.podman
 
@@ -39,6 +40,11 @@ def facts(lab: Lab, name: str) -> dict[str, dict[str, object]]:
     found = lab.provider.podman.container(container.name_of(lab.provider.tag, name))
     assert found is not None
     return found
+
+
+def network_of(lab: Lab, name: str) -> Path:
+    """The file that keeps a machine's network namespace."""
+    return Path(str(facts(lab, name)["NetworkSettings"]["SandboxKey"]))
 
 
 def test_ssh_lets_in_the_key_of_the_launch_and_shows_the_reported_host_key(lab: Lab) -> None:
@@ -90,8 +96,8 @@ def test_a_port_that_was_taken_meanwhile_is_replaced_by_another(lab: Lab) -> Non
 
 
 def test_stop_and_start_keep_disk_port_keys_and_leave_no_network_behind(lab: Lab) -> None:
-    before = len(os.listdir("/run/netns"))
     machine = lab.launch("kept")
+    networks = [network_of(lab, "kept")]
     lab.says(machine, "echo here > /root/file; trap '' TERM; (sleep 1000 >/dev/null 2>&1 &)")
     started = time.monotonic()
     lab.provider.stop("kept")
@@ -101,8 +107,10 @@ def test_stop_and_start_keep_disk_port_keys_and_leave_no_network_behind(lab: Lab
     again = lab.ready("kept")
     assert (again.ssh_port, again.host_keys) == (machine.ssh_port, machine.host_keys)
     assert lab.says(again, "cat /root/file") == "here"
+    networks.append(network_of(lab, "kept"))
+    assert all(path.parent == NETWORK_NAMESPACES for path in networks)
     lab.end(["kept"])
-    assert len(os.listdir("/run/netns")) <= before
+    assert [path for path in networks if path.exists()] == []
     rules = subprocess.run(["iptables", "-w", "-t", "nat", "-S"], capture_output=True, text=True, check=True).stdout
     assert f"--dport {machine.ssh_port} " not in rules
 
@@ -228,6 +236,30 @@ def test_the_service_is_started_again_and_machines_live_on(lab: Lab) -> None:
     lab.provider.stop("outlives")
     lab.provider.start("outlives")
     assert lab.says(lab.ready("outlives"), "echo again") == "again"
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.15, 0.25])
+def test_a_start_that_was_cut_off_is_made_good_by_the_next(lab: Lab, seconds: float) -> None:
+    machine = lab.launch("cut")
+    lab.says(machine, "echo here > /root/file")
+    lab.provider.stop("cut")
+    with ThreadPoolExecutor(1) as thread:
+        starting = thread.submit(lab.provider.start, "cut")
+        time.sleep(seconds)
+        pid = lab.provider.service.pid()
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProviderUnavailable):
+            starting.result()
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            lab.provider.start("cut")
+            break
+        except ProviderUnavailable:
+            assert time.monotonic() < until
+            time.sleep(0.2)
+    assert lab.says(lab.ready("cut"), "cat /root/file") == "here"
 
 
 def test_ten_launches_at_once_of_old_and_new_teams(lab: Lab) -> None:

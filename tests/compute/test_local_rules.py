@@ -118,6 +118,24 @@ def test_a_machine_is_held_to_its_size_and_its_team() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("row", "state", "stopped_second"),
+    [
+        ({"State": "created", "StartedAt": -62135596800, "ExitedAt": -62135596800}, "starting", None),
+        ({"State": "running", "StartedAt": 100, "ExitedAt": 50}, "running", None),
+        ({"State": "exited", "StartedAt": 100, "ExitedAt": 150}, "stopped", 150),
+        ({"State": "stopped", "StartedAt": 100, "ExitedAt": 150}, "stopped", 150),
+        ({"State": "created", "StartedAt": 100, "ExitedAt": 50}, "stopped", None),
+        ({"State": "removing", "StartedAt": 100, "ExitedAt": 150}, "ending", None),
+    ],
+)
+def test_states_are_read_from_the_list(row: dict[str, object], state: str, stopped_second: int | None) -> None:
+    labels = {container.DEPLOYMENT: "d1", container.TEAM: "t1", container.PORT: "20001"}
+    instance = container.instance_of({"Labels": labels, **row}, address="127.0.0.1", probe_address=None)
+    assert instance.state == state
+    assert (instance.stopped_at and instance.stopped_at.timestamp()) == stopped_second
+
+
 @pytest.mark.parametrize("deployment_id", ["", "-a", "a/b", "a b", "../x", "a" * 65])
 def test_an_id_that_is_no_name_is_rejected(deployment_id: str) -> None:
     with pytest.raises(Rejected):

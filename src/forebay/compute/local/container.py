@@ -119,7 +119,12 @@ def specification(
 
 def instance_of(entry: Mapping[str, Any], *, address: str, probe_address: str | None) -> Instance:
     """One row of Podman's list of containers. Times are whole seconds, as the list has them."""
+    started_at, stopped_at = moment(entry.get("StartedAt")), moment(entry.get("ExitedAt"))
     state = STATES.get(str(entry.get("State", "")).lower(), InstanceState.starting)
+    if state is InstanceState.starting and started_at is not None:
+        # It ran, and the host went down: Podman calls it created again.
+        state = InstanceState.stopped
+    has_stop = state is InstanceState.stopped and started_at and stopped_at and stopped_at >= started_at
     labels = entry["Labels"]
     port = int(labels.get(PORT, 0)) or None
     return Instance(
@@ -131,9 +136,15 @@ def instance_of(entry: Mapping[str, Any], *, address: str, probe_address: str | 
         ssh_port=port,
         user=USER,
         port_forwards=(PortForward(external=port, internal=SSH_PORT),) if port else (),
-        started_at=moment(entry.get("StartedAt")),
-        stopped_at=moment(entry.get("ExitedAt")) if state is InstanceState.stopped else None,
+        started_at=started_at,
+        stopped_at=stopped_at if has_stop else None,
     )
+
+
+def has_address(entry: Mapping[str, Any] | None) -> bool:
+    """Whether a container, as Podman describes it, has an address on its network."""
+    networks = (entry or {}).get("NetworkSettings", {}).get("Networks") or {}
+    return any(network.get("IPAddress") for network in networks.values())
 
 
 def moment(seconds: Any) -> datetime | None:

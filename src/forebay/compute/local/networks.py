@@ -65,22 +65,21 @@ class Networks:
         return sorted((read(entry) for entry in found), key=lambda network: network.name)
 
     def of_team(self, team_number: int) -> tuple[TeamNetwork, bool]:
-        """The team's network, and whether it was made just now."""
+        """The team's network, and whether it was looked up or made just now."""
         with self.lock:
             if team_number in self.known:
                 return self.known[team_number], False
             with machine_lock("networks"):
-                network, is_new = self.find_or_create(team_number)
-            self.known[team_number] = network
-            return network, is_new
+                self.known[team_number] = self.find_or_create(team_number)
+            return self.known[team_number], True
 
-    def find_or_create(self, team_number: int) -> tuple[TeamNetwork, bool]:
+    def find_or_create(self, team_number: int) -> TeamNetwork:
         """Look among the machine's networks, and take the lowest range of ids that none of them has."""
         name = f"forebay-{self.tag}-{team_number}"
         taken = self.podman.networks(UID_BASE)
         for entry in taken:
             if entry["name"] == name:
-                return read(entry), False
+                return read(entry)
         bases = {int(entry["labels"][UID_BASE]) for entry in taken}
         base = next((base for base in range(FIRST_UID, LAST_UID, UIDS) if base not in bases), None)
         if base is None:
@@ -94,7 +93,7 @@ class Networks:
             "labels": {CLOUD: self.cloud_id, UID_BASE: str(base)},
         }
         try:
-            return read(self.podman.create_network(specification)), True
+            return read(self.podman.create_network(specification))
         except Refused as refusal:
             raise ProviderUnavailable("The team's network can't be created") from refusal
 

@@ -7,7 +7,6 @@ leaves half made is found by its labels and finished by the next launch.
 import ipaddress
 import logging
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -30,20 +29,20 @@ from forebay.compute.base import (
     ProviderUnavailable,
     Rejected,
 )
-from forebay.compute.local import container, doctor, first_boot, image
+from forebay.compute.local import container, doctor, first_boot, image, starting
 from forebay.compute.local.container import CLOUD, DEPLOYMENT
 from forebay.compute.local.gpus import Gpus, real_gpus, simulated_gpus, write_simulated
 from forebay.compute.local.networks import Networks, TeamNetwork, bridge_prefix
 from forebay.compute.local.offers import offers_of, pool_of, this_machine
 from forebay.compute.local.placement import place
 from forebay.compute.local.podman import Podman, Refused
-from forebay.compute.local.service import Service, tag_of
+from forebay.compute.local.service import Service, machine_lock, tag_of
 from forebay.compute.local.walls import Walls
 from forebay.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-PORT_ATTEMPTS = 5
+LAUNCH_ATTEMPTS = 3
 SMALL_FILE_BYTES = 128 * 1024
 """The most that is read of a file that the machine's owner could have made as large as they like."""
 
@@ -90,7 +89,6 @@ class LocalProvider:
         self.has_image = False
         self.host_keys: dict[tuple[str, datetime | None], tuple[str, ...]] = {}
         self.exit_reasons: dict[tuple[str, datetime | None], str | None] = {}
-        self.networks_lock = threading.Lock()
 
     def find_gpus(self) -> Gpus | None:
         """Real GPUs; in the demo, where there are none, simulated ones."""
@@ -101,9 +99,8 @@ class LocalProvider:
         self.service.ensure()
         if self.gpus is not None and self.gpus.is_simulated:
             write_simulated()
-        with self.networks_lock:
-            self.networks.forget()
-            self.walls.raise_around([network.bridge for network in self.networks.all()])
+        self.networks.forget()
+        self.raise_walls()
         if not self.settings.local_image:
             image.build(self.service, say)
         self.has_image = self.podman.has_image(self.image)
@@ -138,7 +135,7 @@ class LocalProvider:
         name = container.name_of(self.tag, spec.deployment_id)
         network = self.team_network(spec.team_number)
         with told("create the machine"):
-            for _ in range(PORT_ATTEMPTS):
+            for _ in range(LAUNCH_ATTEMPTS):
                 entry = self.entry(spec.deployment_id)
                 if entry is None:
                     place(
@@ -150,22 +147,27 @@ class LocalProvider:
                 if files := first_boot.files_for(spec, is_own_image=not self.settings.local_image):
                     self.podman.put_files(name, first_boot.packed(files))
                 try:
-                    return self.podman.start(name)
+                    return starting.start(self.podman, name)
                 except Refused as refusal:
-                    if not refusal.is_port_taken:
-                        raise
-                    # Never started, so nothing is lost: make it again with another port.
-                    self.podman.remove(name)
-        raise ProviderUnavailable("No port of this machine could be had for SSH")
+                    # Its port was taken meanwhile, or Podman was cut off while starting it and can't go on from there.
+                    # It never ran by Podman's own books, so nothing is lost: make it again, on another port.
+                    logger.warning("Podman could not start %s, which is made again: %s", name, refusal.reason)
+                    starting.remove(self.podman, self.service, name)
+                    self.networks.forget()
+        raise ProviderUnavailable("Podman could not start the machine")
 
     def team_network(self, team_number: int) -> TeamNetwork:
-        """The team's network, with the walls around it before anything is in it."""
+        """The team's network; at this process's first use of it the walls are raised, before anything is in it."""
         with told("prepare the team's network"):
-            network, is_new = self.networks.of_team(team_number)
-            if is_new:
-                with self.networks_lock:
-                    self.walls.raise_around([network.bridge for network in self.networks.all()])
+            network, is_first_use = self.networks.of_team(team_number)
+            if is_first_use:
+                self.raise_walls()
             return network
+
+    def raise_walls(self) -> None:
+        """Put the firewall's rules in place around all networks that there are now."""
+        with machine_lock(f"walls-{self.tag}"):
+            self.walls.raise_around([network.bridge for network in self.networks.all()])
 
     def observe(self) -> Sequence[Instance]:
         """Every machine of this installation: one call, and one more for each that ended by itself, once."""
@@ -199,17 +201,16 @@ class LocalProvider:
             if entry["State"] == container.LEFT_UNCLEARED:
                 self.service.clear_away(name)
             try:
-                self.podman.start(name)
+                starting.start(self.podman, name)
             except Refused as refusal:
-                if refusal.is_port_taken:
-                    raise ProviderUnavailable("Another program on the host listens on the machine's port") from refusal
-                raise
+                logger.warning("Podman could not start %s, which is tried from the beginning: %s", name, refusal.reason)
+                starting.start_over(self.podman, self.service, name)
 
     def terminate(self, deployment_id: str) -> None:
         """End it at once and delete its disk. Raises NotYetTerminated while anything of it is left."""
         name = container.name_of(self.tag, deployment_id)
         try:
-            self.podman.remove(name)
+            starting.remove(self.podman, self.service, name)
         except Refused as refusal:
             logger.warning("Podman can't remove %s yet: %s", name, refusal.reason)
             raise NotYetTerminated("Podman has not let go of the machine yet") from refusal

@@ -112,7 +112,9 @@ class Service:
             return True
 
     def ensure(self) -> None:
-        """Find the service or start it. Raises ProviderUnavailable if it doesn't come up."""
+        """Find the service or start it. Raises ProviderUnavailable if it doesn't come up, or we aren't root."""
+        if os.geteuid() != 0:
+            raise ProviderUnavailable("Machines need a Forebay that runs as root")
         if self.answers():
             return
         with machine_lock(f"service-{self.tag}"):
@@ -145,10 +147,14 @@ class Service:
         # It outlives this object on purpose, so nobody waits for it: say so, or the interpreter warns.
         process.returncode = 0
 
-    def clear_away(self, container: str) -> None:
+    def clear_away(self, name: str) -> None:
         """Take away what a stopped container left of its network, where its own monitor process did not."""
-        command = [self.program, "container", "cleanup", container]
+        command = [self.program, "container", "cleanup", name]
         subprocess.run(command, env=self.environment(), capture_output=True, check=False)
+
+    def kill_unrecorded(self, identity: str) -> None:
+        """End what a start that was cut off left running under a container that Podman takes for stopped."""
+        subprocess.run(["runc", "delete", "--force", identity], capture_output=True, check=False)
 
     def pid(self) -> int | None:
         """The process that listens on the socket, or None."""

@@ -10,6 +10,7 @@ filter table at any place and time. Each installation has chains of its own, rep
 
 import contextlib
 import ipaddress
+import shlex
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
@@ -96,6 +97,18 @@ class Walls:
             for chain in (self.host_chain, self.out_chain, self.in_chain):
                 run(["iptables", "--wait", "-t", "mangle", "-F", chain])
                 run(["iptables", "--wait", "-t", "mangle", "-X", chain])
+
+
+def close_port(port: int) -> None:
+    """Take away what a start that was cut off left of Podman's forwarding of a port, which would win over a new one.
+
+    Only for a port whose machine does not run: it is that machine's alone.
+    """
+    command = ["iptables", "--wait", "-t", "nat"]
+    rules = subprocess.run([*command, "-S"], capture_output=True, text=True, check=False).stdout
+    for rule in rules.splitlines():
+        if rule.startswith("-A NETAVARK-") and f"--dport {port} " in rule:
+            run([*command, "-D", *shlex.split(rule)[1:]])
 
 
 def has_ipv6() -> bool:
