@@ -175,6 +175,7 @@ def test_the_sentence_names_the_row(filled: Database) -> None:
         first = audit.run(connection)[0]
     assert first.check == "heads"
     assert first.sentence == f"account team:{team_id} has a balance of 5, and its entries come to 20000000"
+    assert str(first) == f"heads: {first.sentence}"
 
 
 def test_only_so_many_violations_of_a_check_are_told(filled: Database) -> None:

@@ -46,6 +46,9 @@ class Violation(msgspec.Struct, frozen=True):
     check: str
     sentence: str
 
+    def __str__(self) -> str:
+        return f"{self.check}: {self.sentence}"
+
 
 def run(connection: Connection, *, most: int = 20) -> list[Violation]:
     """All that is wrong in the books, in the order of the checks, so many of each in full; empty: they balance.
