@@ -60,6 +60,7 @@ class Podman:
     def call(self, method: str, path: str, *, query: Mapping[str, str] | None = None, **sent: Any) -> httpx.Response:
         """One call; `sent` is `json` or `content`. Raises Refused for an error, ProviderUnavailable for no answer."""
         for is_last in (False, True):
+            self.service.ensure()
             try:
                 answer = self.client.request(method, path, params=query, **sent)
                 break
@@ -68,7 +69,6 @@ class Podman:
             except httpx.TransportError as error:
                 if is_last:
                     raise ProviderUnavailable("Podman's service can't be reached") from error
-                self.service.ensure()
         if answer.status_code < httpx.codes.BAD_REQUEST:
             return answer
         try:
@@ -140,6 +140,7 @@ class Podman:
     def download(self, path: str, query: Mapping[str, str], most_bytes: int) -> bytes | None:
         """GET what a machine's owner may have made as large as they like: None beyond the limit, or if it is gone."""
         content = b""
+        self.service.ensure()
         try:
             with self.client.stream("GET", path, params=query) as answer:
                 if answer.status_code >= httpx.codes.BAD_REQUEST:

@@ -120,7 +120,6 @@ class LocalProvider:
         """Whether launches would find their image."""
         if not self.has_image:
             try:
-                self.service.ensure()
                 self.has_image = self.podman.has_image(self.image)
             except (ProviderUnavailable, Refused):
                 return False
@@ -171,14 +170,12 @@ class LocalProvider:
 
     def observe(self) -> Sequence[Instance]:
         """Every machine of this installation: one call, and one more for each that ended by itself, once."""
-        self.service.ensure()
         with told("list its machines"):
             entries = self.podman.containers([f"{CLOUD}={self.cloud_id}"])
             return [self.instance(entry) for entry in entries]
 
     def inspect(self, deployment_id: str) -> Instance | None:
         """One machine, with its host keys once it has made them."""
-        self.service.ensure()
         with told("look at the machine"):
             entry = self.entry(deployment_id)
             if entry is None:
@@ -251,7 +248,6 @@ class LocalProvider:
 
     def remove_installation(self) -> None:
         """Take everything of this installation off the machine: machines, networks, firewall rules, service."""
-        self.service.ensure()
         with told("remove the installation"):
             for instance in self.observe():
                 self.terminate(instance.deployment_id)

@@ -131,7 +131,7 @@ class Service:
         self.socket.unlink(missing_ok=True)
         with (self.folder / "podman.log").open("ab") as log:
             process = subprocess.Popen(
-                [program, "system", "service", "--time=0", f"unix://{self.socket}"],
+                [program, "--log-level=error", "system", "service", "--time=0", f"unix://{self.socket}"],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
