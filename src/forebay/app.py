@@ -26,7 +26,7 @@ from forebay.api.call import Services
 from forebay.api.door import Door
 from forebay.clock import Clock, SystemClock
 from forebay.compute.base import Provider
-from forebay.domain.machines import lifecycle
+from forebay.domain.machines import lifecycle, local_host
 from forebay.domain.machines.deployments import Limits
 from forebay.domain.money import ledger
 from forebay.domain.people import credentials
@@ -104,6 +104,9 @@ class Forebay:
 
     def open_providers(self, public_url: str) -> None:
         """Make the providers that the settings name; they come up in the worker."""
+        if "local" in self.settings.providers:
+            with self.database.begin() as connection:
+                local_host.claim(connection, this_host())
         settings = self.settings if self.settings.public_url else replace(self.settings, public_url=public_url)
         self.providers = {name: make_provider(name, settings, self.cloud_id) for name in self.settings.providers}
 
@@ -181,6 +184,12 @@ class Forebay:
         self.database.close()
         if self.folder_lock is not None:
             self.folder_lock.close()
+
+
+def this_host() -> str:
+    """What tells this machine from others, and lets a person know it: its name and the id of its installation."""
+    path = Path("/etc/machine-id")
+    return f"{socket.gethostname()} {path.read_text().strip() if path.exists() else ''}".strip()
 
 
 def make_provider(name: str, settings: Settings, cloud_id: str) -> Provider:
@@ -263,6 +272,21 @@ def build_api(forebay: Forebay, url: str) -> tuple[Litestar, Door]:
     return server.build(door, [*health.build(door), *pages.build(own_pages)]), door
 
 
+def server_config(asgi: Litestar) -> uvicorn.Config:
+    """How the application is served."""
+    return uvicorn.Config(
+        asgi,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
 def serve(forebay: Forebay, *, has_worker: bool, ready: Callable[[str], None]) -> None:
     """Serve until a signal ends the process. `ready` is told the address once the socket is open."""
     settings = forebay.settings
@@ -276,19 +300,8 @@ def serve(forebay: Forebay, *, has_worker: bool, ready: Callable[[str], None]) -
     else:
         forebay.worker = Worker([housekeeping], forebay.clock)
     ready(url)
-    config = uvicorn.Config(
-        asgi,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        access_log=False,
-        log_config=None,
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=10,
-    )
     forebay.start_worker()
-    uvicorn.Server(config).run(sockets=[listener])
+    uvicorn.Server(server_config(asgi)).run(sockets=[listener])
 
 
 def work(forebay: Forebay, stopped: threading.Event) -> None:

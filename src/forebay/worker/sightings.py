@@ -71,10 +71,11 @@ class SightingReconciler:
                 for key, record in records.items()
                 if not record.is_due and not is_as_recorded(record, seen.get(key))
             ]
-            if differing:
-                lifecycle.wake(connection, differing, now=self.clock.now())
             alerts.clear(connection, "provider", name, now=asked_at)
         if differing:
+            # In a transaction of its own: deployments are locked before what they cost, here as everywhere.
+            with self.database.begin() as connection:
+                lifecycle.wake(connection, differing, now=self.clock.now())
             self.nudge("deployments")
         return [key for key in seen if key not in records]
 

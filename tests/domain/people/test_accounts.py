@@ -1,6 +1,7 @@
 """Accounts, sessions and keys, on both databases."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -22,7 +23,7 @@ def make(connection: sa.Connection, local: str = "ann", **more: bool) -> tuple[a
 
 def come_in(
     connection: sa.Connection, secret: str, target: Target = Target.current, wanted: str | None = None, **when: datetime
-):  # type: ignore[no-untyped-def]
+) -> Any:
     credential = Credential(credentials.hash_token(secret, KEY), secret.startswith("fby_pk_"), "10.0.0.1")
     return enter(connection, credential, target, wanted, now=when.get("now", NOW))
 

@@ -13,6 +13,7 @@ cloud = sa.Table(
     metadata,
     sa.Column("id", ID, primary_key=True, comment="marks the instances of this cloud at its providers"),
     sa.Column("created_at", Timestamp, nullable=False),
+    sa.Column("local_host", sa.String(200), comment="where the local machines run; one host for a cloud"),
     sa.Column("key_check", sa.String(64), nullable=False, comment="tells a wrong secret key from the right one"),
 )
 

@@ -58,6 +58,7 @@ def upgrade() -> None:
         "cloud",
         sa.Column("id", sa.String(length=24), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("local_host", sa.String(length=200), nullable=True),
         sa.Column("key_check", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cloud")),
     )
