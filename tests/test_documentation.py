@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from forebay import settings
+from forebay.api import server
 from forebay.api.deployment_shapes import LATER
-from forebay.api.server import ROUTES
+from forebay.api.route import ROUTES
 from forebay.domain.people import roles
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -19,6 +20,7 @@ def test_the_roles_page_holds_the_table() -> None:
 
 
 def test_the_api_page_names_no_path_that_does_not_exist() -> None:
+    assert server.NOUNS
     paths = {route.path for route in ROUTES} | {"/api/openapi.json"}
     words = (DOCS / "api.md").read_text().replace("`", " ").split()
     named = {word.rstrip(".,;:") for word in words if word.startswith("/api/")}

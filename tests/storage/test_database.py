@@ -16,9 +16,13 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 def test_a_block_that_raises_leaves_nothing(database: Database) -> None:
-    with pytest.raises(ZeroDivisionError), database.begin() as connection:
-        connection.execute(sa.insert(counters).values(name="x", value=1))
-        raise ZeroDivisionError
+    def write_and_fail() -> None:
+        with database.begin() as connection:
+            connection.execute(sa.insert(counters).values(name="x", value=1))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail()
     with database.read() as connection:
         assert connection.execute(sa.select(counters)).all() == []
 
@@ -110,4 +114,4 @@ def test_prepared_statements_take_constants_and_limits(database: Database) -> No
 
 def test_a_moment_without_time_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="time zone"):
-        Timestamp().process_bind_param(datetime(2026, 1, 1), sa.dialects.sqlite.dialect())  # noqa: DTZ001
+        Timestamp().process_bind_param(datetime(2026, 1, 1), sa.dialects.sqlite.dialect())

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -23,7 +24,7 @@ def forebay(tmp_path: Path, database_url: str) -> Iterator[Forebay]:
 
 
 @pytest.fixture
-def client(forebay: Forebay) -> Iterator[TestClient]:  # type: ignore[type-arg]
+def client(forebay: Forebay) -> Iterator[TestClient[Any]]:
     asgi, _ = build_api(forebay, "https://cloud.test")
     with TestClient(asgi) as opened:
         yield opened
@@ -34,7 +35,7 @@ def verified(database: Database, user_id: str) -> bool:
         return connection.execute(sa.select(users.c.verified_at).where(users.c.id == user_id)).scalar() is not None
 
 
-def test_the_first_page_says_where_things_are(client: TestClient) -> None:  # type: ignore[type-arg]
+def test_the_first_page_says_where_things_are(client: TestClient[Any]) -> None:
     page = client.get("/", headers={"host": "evil.example"})
     assert page.status_code == 200
     for place in ("https://cloud.test/api", "https://cloud.test/api/openapi.json", "forebay --help"):
@@ -49,7 +50,7 @@ def test_the_first_page_says_where_things_are(client: TestClient) -> None:  # ty
 
 def test_opening_the_link_changes_nothing_and_the_button_proves_the_address(
     forebay: Forebay, client: TestClient
-) -> None:  # type: ignore[type-arg]
+) -> None:
     with forebay.database.begin() as connection:
         now = forebay.clock.now()
         account, _ = accounts.create(connection, email="ann@x.test", name="Ann", password_hash="h", now=now)
@@ -65,16 +66,16 @@ def test_opening_the_link_changes_nothing_and_the_button_proves_the_address(
 
 
 @pytest.mark.parametrize("token", ["", "x", '"><script>alert(1)</script>', "é" * 300])
-def test_what_is_no_token_is_shown_as_text_and_refused(client: TestClient, token: str) -> None:  # type: ignore[type-arg]
+def test_what_is_no_token_is_shown_as_text_and_refused(client: TestClient[Any], token: str) -> None:
     assert "<script>" not in client.get("/verify", params={"token": token}).text
     assert client.post("/verify", data={"token": token}).status_code == 400
 
 
-def test_a_form_too_large_is_refused(client: TestClient) -> None:  # type: ignore[type-arg]
+def test_a_form_too_large_is_refused(client: TestClient[Any]) -> None:
     assert client.post("/verify", data={"token": "x" * 10_000}).status_code == 413
 
 
-def test_the_style_is_ours(client: TestClient) -> None:  # type: ignore[type-arg]
+def test_the_style_is_ours(client: TestClient[Any]) -> None:
     style = client.get("/static/forebay.css")
     assert style.headers["content-type"].startswith("text/css")
     assert "http" not in style.text
