@@ -49,7 +49,7 @@ def test_the_first_page_says_where_things_are(client: TestClient[Any]) -> None:
 
 
 def test_opening_the_link_changes_nothing_and_the_button_proves_the_address(
-    forebay: Forebay, client: TestClient
+    forebay: Forebay, client: TestClient[Any]
 ) -> None:
     with forebay.database.begin() as connection:
         now = forebay.clock.now()

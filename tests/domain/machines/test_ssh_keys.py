@@ -10,8 +10,8 @@ from forebay.errors import BadRequest
 
 KINDS = [("ed25519", ""), ("rsa", "1024"), ("rsa", "3072"), ("ecdsa", "256"), ("ecdsa", "384"), ("ecdsa", "521")]
 SECURITY_KEY = (
-    "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIKgh3mWxn1zIy29mg/DTZQ5JNHCIu7rQQzSPzRFDCnnk"
-    "AAAABHNzaDo="
+    "sk-ssh-ed25519@openssh.com "
+    "AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIKgh3mWxn1zIy29mg/DTZQ5JNHCIu7rQQzSPzRFDCnnkAAAABHNzaDo="
 )
 
 

@@ -1,7 +1,7 @@
 """The one host on which a cloud's local machines run.
 
-A worker on another host would see none of them and take them for lost. So the first worker to bring local machines writes
-its host down, and one elsewhere is refused, until no local machine is left and the place may change.
+A worker on another host would see none of them and take them for lost. So the first worker to bring local machines
+writes its host down, and one elsewhere is refused, until no local machine is left and the place may change.
 """
 
 import sqlalchemy as sa
