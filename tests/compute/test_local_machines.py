@@ -18,7 +18,7 @@ from forebay.compute.base import CloudInit, InstanceState, OutOfStock, ProviderU
 from forebay.compute.local import container
 from forebay.compute.local.gpus import SIMULATED_COUNT
 from forebay.compute.local.placement import place
-from forebay.compute.local.service import NETWORK_NAMESPACES
+from forebay.compute.local.service import NETWORK_NAMESPACES, run
 from tests.compute.conftest import PATIENCE_SECONDS, Lab, answers
 
 pytestmark = pytest.mark.podman
@@ -111,7 +111,7 @@ def test_stop_and_start_keep_disk_port_keys_and_leave_no_network_behind(lab: Lab
     assert all(path.parent == NETWORK_NAMESPACES for path in networks)
     lab.end(["kept"])
     assert [path for path in networks if path.exists()] == []
-    rules = subprocess.run(["iptables", "-w", "-t", "nat", "-S"], capture_output=True, text=True, check=True).stdout
+    rules = run(["iptables", "-w", "-t", "nat", "-S"]).stdout
     assert f"--dport {machine.ssh_port} " not in rules
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from forebay.compute.base import CloudInit, LaunchSpec, Pool, Rejected, WriteFile
-from forebay.compute.local import container, doctor, first_boot, image
+from forebay.compute.local import container, doctor, first_boot, image, service
 from forebay.compute.local.gpus import NVIDIA, Gpus, cdi_names, simulated_gpus
 from forebay.compute.local.networks import TeamNetwork, bridge_name
 from forebay.compute.local.offers import Machine, offers_of, pool_of
@@ -272,6 +272,7 @@ def test_the_image_is_named_after_its_recipe() -> None:
 
 def test_the_doctor_names_what_is_missing_and_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(service, "SYSTEM_FOLDERS", ())
     findings = {finding.name: finding for finding in doctor.examine(Service("podman", "abcde"), is_root=False)}
     for name, package in (("podman", "podman"), ("mmdebstrap", "mmdebstrap"), ("iptables", "iptables")):
         assert not findings[name].is_ok

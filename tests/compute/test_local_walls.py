@@ -8,6 +8,7 @@ import pytest
 
 from forebay.compute.base import Instance
 from forebay.compute.local import LocalProvider
+from forebay.compute.local.service import run
 from tests.compute.conftest import Lab
 
 pytestmark = pytest.mark.podman
@@ -27,7 +28,7 @@ def reached(lab: Lab, machine: Instance, places: Sequence[tuple[str, int]]) -> l
 
 def addresses_of_the_host() -> list[str]:
     """IPv4 addresses of this machine, its bridges' included, but loopback."""
-    shown = subprocess.run(["ip", "-4", "-o", "address"], capture_output=True, text=True, check=True).stdout
+    shown = run(["ip", "-4", "-o", "address"]).stdout
     found = [line.split()[3].split("/")[0] for line in shown.splitlines()]
     return [address for address in found if not address.startswith("127.")]
 
@@ -58,9 +59,7 @@ def test_what_a_machine_reaches_and_what_it_does_not(
 def test_ipv6_does_not_lead_to_the_host(lab: Lab) -> None:
     machine = lab.launch("six")
     bridge = lab.provider.team_network(1).bridge
-    shown = subprocess.run(
-        ["ip", "-6", "-o", "address", "show", "dev", bridge], capture_output=True, text=True, check=True
-    )
+    shown = run(["ip", "-6", "-o", "address", "show", "dev", bridge])
     address = shown.stdout.split()[3].split("/")[0]
     assert address.startswith("fe80:")
     assert lab.ssh(machine, f"ping -6 -c1 -W2 {address}%eth0").returncode != 0

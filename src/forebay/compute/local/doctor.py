@@ -3,15 +3,13 @@
 import os
 import platform
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from forebay.compute.base import Finding
 from forebay.compute.local import gpus, image
 from forebay.compute.local.container import limits
-from forebay.compute.local.service import Service
+from forebay.compute.local.service import Service, find_program, run
 
 OLDEST_PODMAN = (4, 0)
 IDMAP_KERNEL = (5, 19)
@@ -45,9 +43,10 @@ def install(package: str) -> str:
 def output(*command: str) -> str | None:
     """What a program prints, or None if it can't be run or fails."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
+        done = run(command)
+    except OSError:
         return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def is_privileged(is_root: bool) -> Finding:
@@ -69,14 +68,14 @@ def podman_found(podman: str) -> Finding:
 
 def program(name: str, package: str, paths: Sequence[str] = ()) -> Finding:
     """A program by its name, or at one of these paths."""
-    found = shutil.which(name) or next((path for path in paths if os.access(path, os.X_OK)), None)
+    found = find_program(name) or next((path for path in paths if os.access(path, os.X_OK)), None)
     return Finding(name=name, is_ok=bool(found), found=found or "missing", remedy="" if found else install(package))
 
 
 def firewall_usable() -> Finding:
     """Whether the kernel lets us list the table that the walls are in."""
     rules = output("iptables", "--wait", "-t", "mangle", "-S")
-    installed = shutil.which("iptables") is not None
+    installed = find_program("iptables") is not None
     found = "usable" if rules is not None else "refused by the kernel" if installed else "missing"
     remedy = "" if rules is not None else "run as root, with CAP_NET_ADMIN" if installed else install("iptables")
     return Finding(name="iptables", is_ok=rules is not None, found=found, remedy=remedy)
@@ -113,7 +112,7 @@ def kernel_maps_ids() -> Finding:
 def image_present(service: Service) -> Finding:
     """The base image; it is built by itself when it is missing."""
     name = image.reference()
-    is_there = shutil.which(service.program) is not None and os.getuid() == 0 and image.is_built(service)
+    is_there = find_program(service.program) is not None and os.getuid() == 0 and image.is_built(service)
     remedy = "" if is_there else "forebay serve builds it at its start (a minute)"
     found = name if is_there else "not built yet"
     return Finding(name="base image", is_ok=is_there, found=found, remedy=remedy, is_required=False)

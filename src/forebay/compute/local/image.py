@@ -7,14 +7,13 @@ image and machines that run keep theirs. Inside it the package sources are Debia
 import hashlib
 import logging
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from forebay.compute.base import ProviderUnavailable
-from forebay.compute.local.service import Service, machine_lock
+from forebay.compute.local.service import Service, find_program, machine_lock, system_path
 
 OPERATING_SYSTEM = "Debian 12"
 SUITE = "bookworm"
@@ -102,7 +101,7 @@ def build(service: Service, say: Callable[[str], None] = logger.info) -> str:
         return name
     with machine_lock("image"):
         if not is_built(service):
-            if shutil.which("mmdebstrap") is None:
+            if find_program("mmdebstrap") is None:
                 raise ProviderUnavailable("mmdebstrap is not installed: the base image can't be built")
             say(f"Building the base image {name}: Debian 12 by mmdebstrap, once for this machine.")
             with tempfile.TemporaryDirectory(prefix="forebay-image-", dir="/var/tmp") as folder:
@@ -123,7 +122,7 @@ def debootstrap(archive: Path, say: Callable[[str], None]) -> None:
     placed = [f'install -D -m {mode:o} "{FOLDER}/{name}" "$1"{path}' for name, (path, mode) in MACHINE_FILES.items()]
     command += ["--customize-hook=" + "; ".join([*AFTERWARDS, *placed])]
     command += [SUITE, str(archive), *sources()]
-    run(command, say, environment=dict(os.environ))
+    run(command, say, environment=os.environ | {"PATH": system_path()})
 
 
 def run(command: list[str], say: Callable[[str], None], *, environment: dict[str, str]) -> None:

@@ -15,7 +15,7 @@ import socket
 import struct
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from forebay.compute.base import ProviderUnavailable
@@ -37,6 +37,9 @@ network_backend = "netavark"
 
 START_SECONDS = 15
 
+SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+"""Where iptables and runc are, which not every PATH has."""
+
 NETWORK_NAMESPACES = Path("/run/netns")
 
 
@@ -44,6 +47,22 @@ def tag_of(cloud_id: str) -> str:
     """Five characters [a-z2-7] that stand for an installation where a name must be short (an interface has 15)."""
     digest = hashlib.sha256(cloud_id.encode()).digest()
     return "".join("abcdefghijklmnopqrstuvwxyz234567"[byte & 31] for byte in digest[:5])
+
+
+def system_path() -> str:
+    """PATH with the folders of the system's own programs."""
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS])
+
+
+def find_program(name: str) -> str | None:
+    """Where a program is, or None."""
+    return shutil.which(name, path=system_path())
+
+
+def run(command: Sequence[str], *, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a program of the system's to its end, with text in and out. Raises FileNotFoundError if it isn't there."""
+    environment = os.environ | {"PATH": system_path()}
+    return subprocess.run(command, input=given, env=environment, capture_output=True, text=True, check=False)
 
 
 @contextlib.contextmanager
@@ -67,7 +86,7 @@ def share_network_namespaces(folder: Path = NETWORK_NAMESPACES) -> None:
         if is_shared(folder, Path("/proc/self/mountinfo").read_text()):
             return
         for command in (["mount", "--rbind", str(folder), str(folder)], ["mount", "--make-rshared", str(folder)]):
-            if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+            if run(command).returncode != 0:
                 raise ProviderUnavailable("The folder of network namespaces can't be shared between mount namespaces")
 
 
@@ -99,7 +118,7 @@ class Service:
             fresh.write_text(CONFIGURATION)
             fresh.replace(self.configuration)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("CONTAINER", "PODMAN"))}
-        return kept | {"CONTAINERS_CONF": str(self.configuration)}
+        return kept | {"CONTAINERS_CONF": str(self.configuration), "PATH": system_path()}
 
     def answers(self) -> bool:
         """Whether something accepts connections on the socket."""
@@ -123,7 +142,7 @@ class Service:
 
     def start(self) -> None:
         """Start the service and wait until it accepts connections."""
-        program = shutil.which(self.program)
+        program = find_program(self.program)
         if program is None:
             raise ProviderUnavailable("Podman is not installed on this machine")
         share_network_namespaces()
@@ -154,7 +173,7 @@ class Service:
 
     def kill_unrecorded(self, identity: str) -> None:
         """End what a start that was cut off left running under a container that Podman takes for stopped."""
-        subprocess.run(["runc", "delete", "--force", identity], capture_output=True, check=False)
+        run(["runc", "delete", "--force", identity])
 
     def pid(self) -> int | None:
         """The process that listens on the socket, or None."""

@@ -11,11 +11,11 @@ filter table at any place and time. Each installation has chains of its own, rep
 import contextlib
 import ipaddress
 import shlex
-import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 
 from forebay.compute.base import ProviderUnavailable
+from forebay.compute.local.service import run
 
 ANY_BRIDGE = "fby+"
 """The bridges of all installations on the machine."""
@@ -28,13 +28,12 @@ PRIVATE = (
 REPLIES = "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN"
 
 
-def run(command: Sequence[str], *, given: str | None = None) -> bool:
+def succeeds(command: Sequence[str], *, given: str | None = None) -> bool:
     """Run one program of the firewall's; whether it succeeded. Raises ProviderUnavailable if it isn't installed."""
     try:
-        done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+        return run(command, given=given).returncode == 0
     except FileNotFoundError:
         raise ProviderUnavailable("iptables is not installed on this machine: teams can't be walled off") from None
-    return done.returncode == 0
 
 
 class Walls:
@@ -78,13 +77,15 @@ class Walls:
     def raise_around(self, bridges: Sequence[str]) -> None:
         """Put all rules in place for these bridges. Raises ProviderUnavailable if the kernel refuses them."""
         with self.lock:
-            if not run(["iptables-restore", "--wait", "--noflush"], given=self.rules(bridges)):
+            if not succeeds(["iptables-restore", "--wait", "--noflush"], given=self.rules(bridges)):
                 raise ProviderUnavailable("The firewall between teams can't be set up on this machine")
             for program, chain, rule in self.jumps():
                 if program == "ip6tables" and not has_ipv6():
                     continue
                 command = [program, "--wait", "-t", "mangle"]
-                if run([*command, "-C", chain, *rule.split()]) or run([*command, "-I", chain, "1", *rule.split()]):
+                if succeeds([*command, "-C", chain, *rule.split()]) or succeeds(
+                    [*command, "-I", chain, "1", *rule.split()]
+                ):
                     continue
                 raise ProviderUnavailable("The firewall between teams can't be set up on this machine")
 
@@ -92,11 +93,11 @@ class Walls:
         """Take every rule of this installation away."""
         with self.lock, contextlib.suppress(ProviderUnavailable):
             for program, chain, rule in self.jumps():
-                while run([program, "--wait", "-t", "mangle", "-D", chain, *rule.split()]):
+                while succeeds([program, "--wait", "-t", "mangle", "-D", chain, *rule.split()]):
                     continue
             for chain in (self.host_chain, self.out_chain, self.in_chain):
-                run(["iptables", "--wait", "-t", "mangle", "-F", chain])
-                run(["iptables", "--wait", "-t", "mangle", "-X", chain])
+                succeeds(["iptables", "--wait", "-t", "mangle", "-F", chain])
+                succeeds(["iptables", "--wait", "-t", "mangle", "-X", chain])
 
 
 def close_port(port: int) -> None:
@@ -105,10 +106,10 @@ def close_port(port: int) -> None:
     Only for a port whose machine does not run: it is that machine's alone.
     """
     command = ["iptables", "--wait", "-t", "nat"]
-    rules = subprocess.run([*command, "-S"], capture_output=True, text=True, check=False).stdout
+    rules = run([*command, "-S"]).stdout
     for rule in rules.splitlines():
         if rule.startswith("-A NETAVARK-") and f"--dport {port} " in rule:
-            run([*command, "-D", *shlex.split(rule)[1:]])
+            succeeds([*command, "-D", *shlex.split(rule)[1:]])
 
 
 def has_ipv6() -> bool:
