@@ -133,6 +133,6 @@ def build(door: Door) -> list[HTTPRouteHandler]:
         return ASGIResponse(body=body, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return [
-        HTTPRouteHandler("/healthz", http_method="GET", name="healthz")(healthz),
-        HTTPRouteHandler("/metrics", http_method="GET", name="metrics")(metrics),
+        HTTPRouteHandler("/healthz", http_method=["GET", "HEAD"], name="healthz")(healthz),
+        HTTPRouteHandler("/metrics", http_method=["GET", "HEAD"], name="metrics")(metrics),
     ]

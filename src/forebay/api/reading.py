@@ -1,8 +1,10 @@
 """Reads what clients send into typed values, with a message for each field that is wrong, not only the first."""
 
 import re
-from functools import cache
-from typing import Any, TypeVar
+from functools import cache, reduce
+from operator import or_
+from types import NoneType
+from typing import Any, TypeVar, get_args
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -19,6 +21,12 @@ UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 def fields_of(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
     """The fields by the names clients use."""
     return {field.encode_name: field for field in msgspec.structs.fields(kind)}
+
+
+def worded(field: msgspec.structs.FieldInfo) -> Any:
+    """The type of a parameter that is given in words: the word null is one, and no null."""
+    kinds = get_args(field.type)
+    return reduce(or_, [kind for kind in kinds if kind is not NoneType]) if NoneType in kinds else field.type
 
 
 @cache
@@ -46,7 +54,7 @@ def read_fields(kind: type[T], given: dict[str, Any], *, strict: bool) -> T:
                 wrong[name] = "required"
             continue
         try:
-            values[field.name] = msgspec.convert(given[name], field.type, strict=strict)
+            values[field.name] = msgspec.convert(given[name], field.type if strict else worded(field), strict=strict)
         except msgspec.ValidationError as reason:
             wrong[name] = plain(str(reason))
     for name in given:

@@ -69,7 +69,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def statuses(self) -> list[int]:
         """Every status that this route can answer."""
-        found = {self.status, 429, *self.raises}
+        found = {self.status, 429, 503, *self.raises}
         if self.query is not None or self.method in ("POST", "PUT", "PATCH"):
             found.add(400)
         if self.has_body or self.takes_retry_key:
@@ -84,8 +84,6 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
             found.add(404)
         if self.takes_retry_key:
             found.add(409)
-        if self.writes:
-            found.add(503)
         return sorted(found)
 
 

@@ -151,8 +151,8 @@ def handler(route: Route, door: Door, proxies: Proxies) -> HTTPRouteHandler:
         return Answer(*await door.handle(route, incoming))
 
     path = route.path.replace("}", ":str}")
-    method: Any = route.method
-    return HTTPRouteHandler(path, http_method=method, name=f"{route.method} {route.path}", status_code=200)(endpoint)
+    methods: Any = ["GET", "HEAD"] if route.method == "GET" else [route.method]
+    return HTTPRouteHandler(path, http_method=methods, name=f"{route.method} {route.path}", status_code=200)(endpoint)
 
 
 WANTED = frozenset((b"authorization", b"idempotency-key", b"user-agent"))
@@ -167,7 +167,17 @@ def document_handler(door: Door) -> HTTPRouteHandler:
             written.append(encoder.encode(openapi.document(ROUTES, door.services.public_url())))
         return Answer(200, {}, written[0])
 
-    return HTTPRouteHandler("/api/openapi.json", http_method="GET", name="openapi")(endpoint)
+    return HTTPRouteHandler("/api/openapi.json", http_method=["GET", "HEAD"], name="openapi")(endpoint)
+
+
+def options_handler(path: str, methods: Sequence[str]) -> HTTPRouteHandler:
+    """What can be done with a path, and nothing about anything in it."""
+    allowed = {"allow": ", ".join(sorted({*methods, "OPTIONS"}))}
+
+    async def endpoint() -> Response[None]:
+        return Response(None, status_code=204, headers=allowed)
+
+    return HTTPRouteHandler(path, http_method="OPTIONS", name=f"OPTIONS {path}", status_code=204)(endpoint)
 
 
 def on_http_error(request: AnyRequest, error: HTTPException) -> Response[bytes]:
@@ -182,17 +192,26 @@ def on_http_error(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     else:
         found = ForebayError("Something went wrong on our side. Nothing was changed.")
     status, headers, payload = refusal(found)
+    common = {name.decode(): value.decode() for name, value in COMMON_HEADERS}
     return Response(
-        payload, status_code=status, media_type="application/json", headers={**dict(error.headers or {}), **headers}
+        payload,
+        status_code=status,
+        media_type="application/json",
+        headers={**common, **dict(error.headers or {}), **headers},
     )
 
 
 def build(door: Door, more: Sequence[HTTPRouteHandler] = ()) -> Litestar:
     """The application. `more` are handlers of others: pages, health."""
     proxies = Proxies(door.services.settings.trusted_proxies)
-    handlers = [handler(route, door, proxies) for route in ROUTES]
+    handlers = [*(handler(route, door, proxies) for route in ROUTES), document_handler(door), *more]
+    methods: dict[str, list[str]] = {}
+    for found in handlers:
+        for path in found.paths:
+            methods.setdefault(path, []).extend(found.http_methods)
     return Litestar(
-        [*handlers, document_handler(door), *more],
+        # Ours come first: Litestar's own name the methods of one handler only, where a path has several.
+        [*(options_handler(path, found) for path, found in methods.items()), *handlers],
         openapi_config=None,
         exception_handlers={HTTPException: on_http_error},
         logging_config=None,

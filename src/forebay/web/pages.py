@@ -92,8 +92,8 @@ def build(pages: Pages) -> list[HTTPRouteHandler]:
         return await asyncio.to_thread(pages.verify, parse_qs(body.decode("latin-1")).get("token", [""])[-1][:200])
 
     return [
-        HTTPRouteHandler("/", http_method="GET", name="home")(home),
-        HTTPRouteHandler("/static/forebay.css", http_method="GET", name="style")(style),
-        HTTPRouteHandler("/verify", http_method="GET", name="verify page")(ask_to_verify),
+        HTTPRouteHandler("/", http_method=["GET", "HEAD"], name="home")(home),
+        HTTPRouteHandler("/static/forebay.css", http_method=["GET", "HEAD"], name="style")(style),
+        HTTPRouteHandler("/verify", http_method=["GET", "HEAD"], name="verify page")(ask_to_verify),
         HTTPRouteHandler("/verify", http_method="POST", name="verify", status_code=200)(verify),
     ]
