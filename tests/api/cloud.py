@@ -5,8 +5,9 @@ the test moves. Requests go to the application without a network; the worker's r
 import asyncio
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from urllib.parse import unquote
 
 import msgspec
 import sqlalchemy as sa
+import uvicorn
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from forebay.app import Forebay, build_api
+from forebay.app import Forebay, build_api, listen, server_config
 from forebay.compute.memory import POOL, MemoryProvider
 from forebay.domain.machines import ssh_keys
 from forebay.domain.money import ledger
@@ -194,6 +196,18 @@ class Cloud:
     def close(self) -> None:
         self.door.close()
         self.forebay.close()
+
+    @contextmanager
+    def served(self) -> Iterator[int]:
+        """Serve over HTTP as `forebay serve` does, on a port of this machine."""
+        listener = listen("127.0.0.1", 0)
+        server = uvicorn.Server(server_config(self.application))
+        running = asyncio.run_coroutine_threadsafe(server.serve(sockets=[listener]), self.loop.loop)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            running.result(30)
 
     # The wire.
 

@@ -172,7 +172,7 @@ def undeclared(application: Litestar) -> set[tuple[str, str]]:
     for route in application.routes:
         assert isinstance(route, HTTPRoute), "neither mounts nor websockets here"
         path = route.path_format
-        found |= {(str(method), path) for method in route.methods if method != "OPTIONS"}
+        found |= {(str(method), path) for method in route.methods if method not in ("OPTIONS", "HEAD")}
     return found - declared - set(UNDECLARED)
 
 
