@@ -1,7 +1,6 @@
 """The walls between teams, tried from inside a machine as its root."""
 
 import socket
-import subprocess
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -67,9 +66,7 @@ def test_ipv6_does_not_lead_to_the_host(lab: Lab) -> None:
 
 def test_walls_come_back_and_can_be_taken_away(local_provider: LocalProvider) -> None:
     def rules() -> str:
-        return subprocess.run(
-            ["iptables", "-w", "-t", "mangle", "-S"], capture_output=True, text=True, check=True
-        ).stdout
+        return run(["iptables", "-w", "-t", "mangle", "-S"]).stdout
 
     local_provider.team_network(1)
     local_provider.prepare()
