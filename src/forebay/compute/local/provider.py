@@ -255,6 +255,7 @@ class LocalProvider:
         self.walls.remove()
         self.close()
         self.service.end()
+        self.service.forget()
 
     def entry(self, deployment_id: str) -> dict[str, Any] | None:
         """One machine as Podman lists it."""

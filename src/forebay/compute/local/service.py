@@ -196,3 +196,9 @@ class Service:
             time.sleep(0.02)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
+
+    def forget(self) -> None:
+        """Remove what is kept for this installation under /run/forebay. The service must have ended."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for lock in RUN_DIR.glob(f"*-{self.tag}.lock"):
+            lock.unlink(missing_ok=True)
