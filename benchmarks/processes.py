@@ -70,6 +70,8 @@ class Server:
     process_id: int
     seconds: float
     """From the start of its process to its first answer."""
+    processor_seconds: float
+    """What it had used of the processors by then."""
     request: Request
 
     def resident_mb(self) -> float:
@@ -110,7 +112,7 @@ def server(
                         said = output.read()[-4000:].decode(errors="replace")
                         raise DidNotAnswer(f"{command}: {reason}\n{said}") from None
                     time.sleep(POLL_SECONDS)
-            yield Server(process.pid, time.monotonic() - began, request)
+            yield Server(process.pid, time.monotonic() - began, processor_seconds(process.pid), request)
         finally:
             end(process)
 
@@ -123,6 +125,12 @@ def end(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def processor_seconds(process_id: int) -> float:
+    """Processor time of a process so far, its ended children's included."""
+    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:
