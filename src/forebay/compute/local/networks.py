@@ -4,14 +4,16 @@ The range is in the network's labels, chosen once among those of all installatio
 is nobody to every other team, and to the host. It is never changed while the network exists.
 """
 
+import contextlib
 import threading
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from forebay.compute.base import ProviderUnavailable
 from forebay.compute.local.podman import Podman, Refused
-from forebay.compute.local.service import machine_lock
+from forebay.compute.local.service import machine_lock, run
 
 CLOUD = "io.forebay.cloud"
 UID_BASE = "io.forebay.uid-base"
@@ -21,6 +23,7 @@ UIDS = 65_536
 LAST_UID = 2**32 - 2 * UIDS
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 INTERFACE_LENGTH = 15
+INTERFACES = Path("/sys/class/net")
 
 
 class TeamNetwork(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +84,7 @@ class Networks:
             if entry["name"] == name:
                 return read(entry)
         bases = {int(entry["labels"][UID_BASE]) for entry in taken}
+        delete_bridge(bridge_name(self.tag, team_number))
         base = next((base for base in range(FIRST_UID, LAST_UID, UIDS) if base not in bases), None)
         if base is None:
             raise ProviderUnavailable("This machine has no range of user ids left for another team")
@@ -106,7 +110,15 @@ class Networks:
         """Remove every network of this installation. Nothing may use them."""
         for network in self.all():
             self.podman.remove_network(network.name)
+            delete_bridge(network.bridge)
         self.forget()
+
+
+def delete_bridge(name: str) -> None:
+    """Delete the interface of a network that is no more, with the address it had; a start that was cut off keeps it."""
+    if (INTERFACES / name).exists():
+        with contextlib.suppress(FileNotFoundError):
+            run(["ip", "link", "delete", name])
 
 
 def read(entry: dict[str, Any]) -> TeamNetwork:
