@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 
 import msgspec
 import sqlalchemy as sa
-from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import Connection
 
 from forebay import ids
@@ -41,6 +40,9 @@ def email_key(email: str) -> str:
 
 def check_email(email: str) -> str:
     """The address as it will be written to. Raises BadRequest."""
+    # With the DNS library that it brings it takes long to load, which a server's start shouldn't wait for.
+    from email_validator import EmailNotValidError, validate_email
+
     try:
         return validate_email(email.strip(), check_deliverability=False, test_environment=True, strict=True).normalized
     except EmailNotValidError as reason:
