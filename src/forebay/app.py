@@ -8,22 +8,18 @@ import ipaddress
 import logging
 import os
 import secrets
+import signal
 import socket
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-import uvicorn
-from litestar import Litestar
 
 from forebay import ids, mail
-from forebay.api import health, server
-from forebay.api.call import Services
-from forebay.api.door import Door
 from forebay.clock import Clock, SystemClock
 from forebay.compute.base import Provider
 from forebay.domain.machines import lifecycle, local_host
@@ -34,7 +30,6 @@ from forebay.settings import InvalidSetting, Settings
 from forebay.storage import migrations
 from forebay.storage.database import Database, Lease
 from forebay.storage.tables import cloud, leases
-from forebay.web import pages
 from forebay.worker.catalogue import OfferReconciler
 from forebay.worker.clock_guard import ClockGuard
 from forebay.worker.deduction_cycle import CycleReconciler
@@ -44,6 +39,12 @@ from forebay.worker.loop import Reconciler, Worker
 from forebay.worker.mails import MailReconciler
 from forebay.worker.sightings import SightingReconciler
 from forebay.worker.ssh_probe import answers
+
+if TYPE_CHECKING:
+    import uvicorn
+    from litestar import Litestar
+
+    from forebay.api.door import Door
 
 log = logging.getLogger(__name__)
 
@@ -246,17 +247,31 @@ def public_url(settings: Settings, port: int) -> str:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """The listening socket, bound before anything else is done, so that an address in use is found at once."""
+    """The listening socket, bound before anything else is done, so that an address in use is found at once.
+
+    Raises InvalidSetting if it can't be had.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Said in full, as the event loop asks for it before it turns off waiting for more to send (TCP_NODELAY).
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host.strip("[]"), port))
-    listener.listen(2048)
+    try:
+        listener.bind((host.strip("[]"), port))
+        listener.listen(2048)
+    except OSError as reason:
+        listener.close()
+        raise InvalidSetting(f"can't listen on {host} port {port}: {reason.strerror or reason}") from None
     return listener
 
 
-def build_api(forebay: Forebay, url: str) -> tuple[Litestar, Door]:
+def build_api(forebay: Forebay, url: str) -> tuple["Litestar", "Door"]:
     """The ASGI application of a process, and the door all its requests go through."""
+    # Imported where they are used: other commands start twice as fast without them.
+    from forebay.api import health, server
+    from forebay.api.call import Services
+    from forebay.api.door import Door
+    from forebay.web import pages
+
     services = Services(
         settings=forebay.settings,
         database=forebay.database,
@@ -272,8 +287,10 @@ def build_api(forebay: Forebay, url: str) -> tuple[Litestar, Door]:
     return server.build(door, [*health.build(door), *pages.build(own_pages)]), door
 
 
-def server_config(asgi: Litestar) -> uvicorn.Config:
+def server_config(asgi: "Litestar") -> "uvicorn.Config":
     """How the application is served."""
+    import uvicorn
+
     return uvicorn.Config(
         asgi,
         loop="uvloop",
@@ -288,7 +305,11 @@ def server_config(asgi: Litestar) -> uvicorn.Config:
 
 
 def serve(forebay: Forebay, *, has_worker: bool, ready: Callable[[str], None]) -> None:
-    """Serve until a signal ends the process. `ready` is told the address once the socket is open."""
+    """Serve until a signal asks for the end. `ready` is told the address once the socket is open."""
+    import uvicorn
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
     settings = forebay.settings
     listener = listen(settings.host, settings.port)
     url = public_url(settings, listener.getsockname()[1])
@@ -302,6 +323,11 @@ def serve(forebay: Forebay, *, has_worker: bool, ready: Callable[[str], None]) -
     ready(url)
     forebay.start_worker()
     uvicorn.Server(server_config(asgi)).run(sockets=[listener])
+
+
+def end(*_: object) -> None:
+    """What a signal does before uvicorn serves, and when it has served: it is raised again then, and all is closed."""
+    raise SystemExit(0)
 
 
 def work(forebay: Forebay, stopped: threading.Event) -> None:

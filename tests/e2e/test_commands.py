@@ -1,0 +1,160 @@
+"""The commands of whoever runs a cloud: what they say, what they refuse, and with which status they end."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cloud import forebay
+from tests.servers import PostgreSQL
+
+PASSWORD = "a password of an operator"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cloud that nobody serves, with one operator."""
+    folder = tmp_path_factory.mktemp("commands") / "data"
+    made = forebay("operator", "create", "ann@example.org", "--password", PASSWORD, "--data-dir", folder)
+    assert (made.returncode, made.stdout) == (0, "ann@example.org is an operator.\n"), made.stderr
+    return folder
+
+
+def test_migrating_says_whether_there_was_anything_to_do(tmp_path: Path) -> None:
+    said = [forebay("migrate", "--data-dir", tmp_path / "data").stdout for _ in range(2)]
+    assert said[0].startswith("migrated: the database is at revision ")
+    assert said[1].startswith("nothing to do: the database is at revision ")
+
+
+def test_settings_are_printed_with_what_they_mean() -> None:
+    said = forebay("settings")
+    assert said.returncode == 0
+    assert "`FOREBAY_DATA_DIR`" in said.stdout
+    assert len(re.findall("^\\| `FOREBAY_", said.stdout, re.M)) > 30
+
+
+def test_the_doctor_looks_at_everything(base_image: None, folder: Path) -> None:
+    well = forebay("doctor", "--data-dir", folder)
+    assert well.returncode == 0, well.stdout
+    for name in ("database", "mail", "podman", "runc", "netavark", "iptables", "base image"):
+        assert re.search(rf"^(ok|note) +{name}: ", well.stdout, re.M), name
+    ill = forebay("doctor", "--data-dir", folder, podman="/nowhere/podman")
+    assert ill.returncode == 1
+    assert re.search(r"^LACKS podman: .*\n +apt-get install", ill.stdout, re.M), ill.stdout
+
+
+def test_an_existing_account_becomes_an_operator(folder: Path) -> None:
+    again = forebay("operator", "create", "Ann@example.org", "--password", PASSWORD, "--data-dir", folder)
+    assert again.returncode == 0, again.stderr
+
+
+def test_credits_are_granted_and_taken_back_once(folder: Path) -> None:
+    granted = forebay("operator", "grant", "operator", "12.50", "--reason", "to try", "--data-dir", folder)
+    found = re.fullmatch(r"granted \$12\.50 as ([0-9a-f]{24}); operator has \$12\.500000\n", granted.stdout)
+    assert found, granted
+    assert forebay("audit", "--data-dir", folder).returncode == 0
+    back = forebay("operator", "take-back", found[1], "--data-dir", folder)
+    assert back.returncode == 0, back.stderr
+    again = forebay("operator", "take-back", found[1], "--data-dir", folder)
+    assert again.returncode in (0, 1)
+    assert "Traceback" not in again.stderr
+    one_more = forebay("operator", "grant", "operator", "1", "--data-dir", folder)
+    assert "operator has $1.000000" in one_more.stdout
+    assert forebay("audit", "--data-dir", folder).returncode == 0
+
+
+def test_people_are_let_in_and_told(folder: Path) -> None:
+    for command in (
+        ("approve-api", "ann@example.org"),
+        ("refuse-api", "ann@example.org", "--reason", "for a test"),
+        ("invite", "bea@example.org"),
+    ):
+        done = forebay("operator", *command, "--data-dir", folder)
+        assert done.returncode == 0, done.stderr
+        assert command[1] in done.stdout
+
+
+REFUSED: list[tuple[str, ...]] = [
+    ("operator", "grant", "nobody-s-team", "5"),
+    ("operator", "grant", "operator", "five"),
+    ("operator", "grant", "operator", "0"),
+    ("operator", "grant", "operator", "--", "-5"),
+    ("operator", "grant", "operator", "0.0000001"),
+    ("operator", "grant", "operator", "1e30"),
+    ("operator", "grant", "operator", "nan"),
+    ("operator", "take-back", "0" * 24),
+    ("operator", "take-back", "nothing"),
+    ("operator", "approve-api", "nobody@example.org"),
+    ("operator", "refuse-api", "ann@example.org"),
+    ("operator", "create", "no address", "--password", PASSWORD),
+    ("operator", "create", "cleo@example.org", "--password", "short"),
+    ("operator", "create", "cleo@example.org", "--name", "\x07", "--password", PASSWORD),
+    ("operator", "invite", "no address"),
+    ("operator", "unheard-of"),
+    ("operator",),
+    ("unheard-of",),
+    ("audit", "--unheard-of"),
+    ("serve", "--port", "many"),
+    ("serve", "--port", "70000"),
+    ("serve", "--host", "no.such.host.invalid", "--port", "0"),
+    ("backup",),
+    ("backup", "/nowhere/at/all"),
+    ("restore", "/nowhere/at/all"),
+]
+
+
+@pytest.mark.parametrize("command", REFUSED, ids=" ".join)
+def test_what_can_not_be_done_is_said_in_a_sentence(folder: Path, command: tuple[str, ...]) -> None:
+    at = () if command in {("operator",), ("unheard-of",), ("operator", "unheard-of")} else ("--data-dir", str(folder))
+    if "--" in command:
+        place = command.index("--")
+        command, at = (*command[:place], *at, *command[place:]), ()
+    refused = forebay(*command, *at)
+    assert refused.returncode in (1, 2), refused
+    assert "Traceback" not in refused.stderr + refused.stdout
+    if refused.returncode == 1:
+        assert re.fullmatch(r"forebay: .+\n", refused.stderr), refused.stderr
+
+
+@pytest.mark.parametrize("command", ["audit", "backup", "operator", "worker"])
+def test_a_folder_without_a_cloud_is_named(tmp_path: Path, command: str) -> None:
+    more = {"backup": ["file"], "operator": ["grant", "team", "5"]}.get(command, [])
+    refused = forebay(command, *more, "--data-dir", tmp_path / "none")
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        f"forebay: there is no cloud in {tmp_path / 'none'}: name its folder with --data-dir\n",
+    )
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"prot": "1"}, "FOREBAY_PROT is no setting of Forebay"),
+        ({"port": "many"}, "FOREBAY_PORT must be a whole number"),
+        ({"secret_key": "short"}, "FOREBAY_SECRET_KEY must have at least 32 characters"),
+        ({"secret_key": "x" * 40}, "is not the one this database was made with"),
+        ({"database_url": "mysql://here"}, "FOREBAY_DATABASE_URL must begin with"),
+        ({"database_url": "postgresql://nobody@127.0.0.1:1/none?connect_timeout=1"}, "the database does not answer"),
+        ({"sign_up": "sometimes"}, "FOREBAY_SIGN_UP must be one of open, invited"),
+    ],
+    ids=lambda value: "",
+)
+def test_a_setting_that_can_not_be_used_is_named(folder: Path, settings: dict[str, str], named: str) -> None:
+    refused = forebay("audit", "--data-dir", folder, **settings)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("forebay: ")
+    assert named in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert "short" not in refused.stderr or "least" in refused.stderr
+
+
+@pytest.mark.postgresql
+def test_backups_of_postgresql_are_its_own(postgresql_server: PostgreSQL, tmp_path: Path) -> None:
+    url = postgresql_server.create("commands").replace("postgresql+psycopg://", "postgresql://")
+    made = forebay("migrate", "--data-dir", tmp_path / "data", database_url=url)
+    assert made.returncode == 0, made.stderr
+    refused = forebay("backup", tmp_path / "backup", "--data-dir", tmp_path / "data", database_url=url)
+    assert refused.returncode == 1
+    assert "pg_dump" in refused.stderr
+    postgresql_server.drop("commands")
