@@ -10,6 +10,9 @@ from forebay.storage.database import Database
 
 log = logging.getLogger(__name__)
 
+PREPARE_SECONDS = 300.0
+"""So often a provider puts back what it needs: firewall rules that someone flushed, say."""
+
 OTHERWISE = {"id", "provider", "pool_id", "os_options", "supports_cloud_init", "supports_pause"}
 KEPT = [name for name in offers.Offer.__struct_fields__ if name not in OTHERWISE]
 """Fields that are taken over from the provider's offer as they are."""
@@ -23,19 +26,22 @@ class OfferReconciler:
 
     def __init__(self, database: Database, providers: Mapping[str, Provider], clock: Clock) -> None:
         self.database, self.providers, self.clock = database, providers, clock
-        self.prepared: set[str] = set()
+        self.prepared: dict[str, float] = {}
+        """When each provider was last brought up, on the monotonic clock."""
 
     def run(self) -> int:
         """Ask every provider once; 1 if one has come up, so that its offers are listed at once."""
         came_up = 0
         for name, provider in self.providers.items():
             self.sync(name, provider)
-            if name not in self.prepared:
-                came_up |= self.prepare(name, provider)
+            last = self.prepared.get(name)
+            if last is None or self.clock.monotonic() - last >= PREPARE_SECONDS:
+                is_ready = self.prepare(name, provider)
+                came_up |= int(is_ready and last is None)
         return came_up
 
-    def prepare(self, name: str, provider: Provider) -> int:
-        """Bring a provider up; an operator sees why if it can't be."""
+    def prepare(self, name: str, provider: Provider) -> bool:
+        """Bring a provider up, or mend what was taken away under it; an operator sees why if it can't be."""
         now = self.clock.now()
         try:
             provider.prepare()
@@ -43,11 +49,11 @@ class OfferReconciler:
             log.warning("provider not ready", extra={"provider": name, "reason": str(reason)})
             with self.database.begin() as connection:
                 alerts.raise_(connection, "provider", f"{name} preparation", f"{name} is not ready: {reason}", now=now)
-            return 0
-        self.prepared.add(name)
+            return False
+        self.prepared[name] = self.clock.monotonic()
         with self.database.begin() as connection:
             alerts.clear(connection, "provider", f"{name} preparation", now=now)
-        return 1
+        return True
 
     def sync(self, name: str, provider: Provider) -> None:
         """Write what the provider offers now."""
