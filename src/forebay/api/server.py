@@ -11,6 +11,8 @@ from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.handlers import HTTPRouteHandler
+from litestar.plugins import PluginProtocol
+from litestar.plugins.core import MsgspecDIPlugin
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from forebay.api import (
@@ -201,6 +203,17 @@ def on_http_error(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     )
 
 
+class Application(Litestar):
+    """Litestar without the plugins that it takes by itself if their libraries happen to be there.
+
+    None of our types is pydantic's or attrs', and loading all of pydantic would be a fifth of a server's start.
+    """
+
+    @staticmethod
+    def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
+        return [*plugins, MsgspecDIPlugin()]
+
+
 def build(door: Door, more: Sequence[HTTPRouteHandler] = ()) -> Litestar:
     """The application. `more` are handlers of others: pages, health."""
     proxies = Proxies(door.services.settings.trusted_proxies)
@@ -209,7 +222,7 @@ def build(door: Door, more: Sequence[HTTPRouteHandler] = ()) -> Litestar:
     for found in handlers:
         for path in found.paths:
             methods.setdefault(path, []).extend(found.http_methods)
-    return Litestar(
+    return Application(
         # Ours come first: Litestar's own name the methods of one handler only, where a path has several.
         [*(options_handler(path, found) for path, found in methods.items()), *handlers],
         openapi_config=None,
