@@ -1,14 +1,31 @@
 """The commands of whoever runs a cloud: what they say, what they refuse, and with which status they end."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from forebay.cli import main
 from tests.e2e.cloud import forebay
 from tests.servers import PostgreSQL
 
 PASSWORD = "a password of an operator"
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command in this process, which is faster; its exit status and what it said on each side."""
+
+    def run(*arguments: str | Path, **settings: str) -> tuple[int, str, str]:
+        for name, value in settings.items():
+            monkeypatch.setenv(f"FOREBAY_{name.upper()}", value)
+        monkeypatch.setattr("sys.argv", ["forebay", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), *capfd.readouterr()
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -104,26 +121,27 @@ REFUSED: list[tuple[str, ...]] = [
 
 
 @pytest.mark.parametrize("command", REFUSED, ids=" ".join)
-def test_what_can_not_be_done_is_said_in_a_sentence(folder: Path, command: tuple[str, ...]) -> None:
+def test_what_can_not_be_done_is_said_in_a_sentence(
+    folder: Path, command: tuple[str, ...], said: Callable[..., tuple[int, str, str]]
+) -> None:
     at = () if command in {("operator",), ("unheard-of",), ("operator", "unheard-of")} else ("--data-dir", str(folder))
     if "--" in command:
         place = command.index("--")
         command, at = (*command[:place], *at, *command[place:]), ()
-    refused = forebay(*command, *at)
-    assert refused.returncode in (1, 2), refused
-    assert "Traceback" not in refused.stderr + refused.stdout
-    if refused.returncode == 1:
-        assert re.fullmatch(r"forebay: .+\n", refused.stderr), refused.stderr
+    status, out, err = said(*command, *at)
+    assert status in (1, 2), (out, err)
+    assert "Traceback" not in out + err
+    if status == 1:
+        assert re.fullmatch(r"forebay: .+\n", err), err
 
 
 @pytest.mark.parametrize("command", ["audit", "backup", "operator", "worker"])
-def test_a_folder_without_a_cloud_is_named(tmp_path: Path, command: str) -> None:
+def test_a_folder_without_a_cloud_is_named(
+    tmp_path: Path, command: str, said: Callable[..., tuple[int, str, str]]
+) -> None:
     more = {"backup": ["file"], "operator": ["grant", "team", "5"]}.get(command, [])
-    refused = forebay(command, *more, "--data-dir", tmp_path / "none")
-    assert (refused.returncode, refused.stderr) == (
-        1,
-        f"forebay: there is no cloud in {tmp_path / 'none'}: name its folder with --data-dir\n",
-    )
+    sentence = f"forebay: there is no cloud in {tmp_path / 'none'}: name its folder with --data-dir\n"
+    assert said(command, *more, "--data-dir", tmp_path / "none") == (1, "", sentence)
     assert not (tmp_path / "none").exists()
 
 
@@ -140,13 +158,14 @@ def test_a_folder_without_a_cloud_is_named(tmp_path: Path, command: str) -> None
     ],
     ids=lambda value: "",
 )
-def test_a_setting_that_can_not_be_used_is_named(folder: Path, settings: dict[str, str], named: str) -> None:
-    refused = forebay("audit", "--data-dir", folder, **settings)
-    assert refused.returncode == 1
-    assert refused.stderr.startswith("forebay: ")
-    assert named in refused.stderr
-    assert refused.stderr.count("\n") == 1
-    assert "short" not in refused.stderr or "least" in refused.stderr
+def test_a_setting_that_can_not_be_used_is_named(
+    folder: Path, settings: dict[str, str], named: str, said: Callable[..., tuple[int, str, str]]
+) -> None:
+    status, out, err = said("audit", "--data-dir", folder, **settings)
+    assert (status, out) == (1, "")
+    assert err.startswith("forebay: ")
+    assert named in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.postgresql
