@@ -44,5 +44,5 @@ setup: ## Install what working on Forebay needs, and nothing else
 	@scripts/setup test
 
 clean: ## Remove what was made here but the data: .venv and caches
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

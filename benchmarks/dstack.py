@@ -47,6 +47,9 @@ def installed() -> Path:
         ]
         subprocess.run([*pip, "-r", REQUIREMENTS], check=True, stdout=sys.stderr)
         stamp.touch()
+        if os.geteuid() == 0:
+            # What root writes into a checkout, its owner could not remove.
+            subprocess.run(["chown", "-R", f"--reference={ENVIRONMENTS.parent}", ENVIRONMENTS], check=True)
     return folder / "bin" / "dstack"
 
 
