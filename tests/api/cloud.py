@@ -19,6 +19,7 @@ import uvicorn
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from forebay.api import route, server
 from forebay.app import Forebay, build_api, listen, server_config
 from forebay.compute.memory import POOL, MemoryProvider
 from forebay.domain.machines import ssh_keys
@@ -36,6 +37,10 @@ ABSENT = "0" * 24
 """The form of an id, and nothing's."""
 
 ENDLESS = msgspec.structs.replace(POOL, vcpus=100_000, memory_gb=100_000, storage_gb=1_000_000, gpus=100_000)
+
+assert server.NOUNS
+ROUTES = route.ROUTES
+"""All of them: importing the server has declared them."""
 
 numbers = itertools.count(1)
 

@@ -9,11 +9,11 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
-from forebay.api.route import ROUTES, Needs, Route
+from forebay.api.route import Needs, Route
 from forebay.domain.people.roles import MemberMode, Permission, Role
 from forebay.storage.tables import memberships, teams
 from tests.api.access_matrix import CALLERS, TABLE, UNDECLARED
-from tests.api.cloud import ABSENT, Cloud, Person, new_public_key
+from tests.api.cloud import ABSENT, ROUTES, Cloud, Person, new_public_key
 
 
 class Scene(msgspec.Struct, kw_only=True):

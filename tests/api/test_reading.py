@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from forebay.api.route import ROUTES, Needs, Route
-from tests.api.cloud import ABSENT, Cloud
+from forebay.api.route import Needs, Route
+from tests.api.cloud import ABSENT, ROUTES, Cloud
 
 WITH_BODY = [route for route in ROUTES if route.body is not None]
 MEBIBYTE = 1024 * 1024
@@ -109,9 +109,16 @@ def test_what_the_content_type_says_does_not_matter(cloud: Cloud) -> None:
         cloud.post(path, pat.key, raw=b"teamId=x", headers=headers).refused(400, "MALFORMED_JSON")
 
 
-def test_without_a_body_the_fields_are_missing(cloud: Cloud) -> None:
+@pytest.mark.parametrize("route", WITH_BODY, ids=by_method_and_path)
+def test_a_body_is_needed(cloud: Cloud, route: Route) -> None:
+    credential = None if route.needs is Needs.nothing else cloud.person().session
+    refusal = cloud.send(route.method, path_of(route), credential, raw=b"").refused(400, "VALIDATION_ERROR")
+    assert refusal["details"] == {"body": "required"}
+
+
+def test_in_an_empty_object_the_fields_are_missing(cloud: Cloud) -> None:
     pat = cloud.person()
-    for raw in (b"", b"{}", b"  {}  "):
+    for raw in (b"{}", b"  {}  "):
         refusal = cloud.post("/api/ssh-keys", pat.key, raw=raw).refused(400, "VALIDATION_ERROR")
         assert refusal["details"] == {"name": "required", "publicKey": "required"}
 

@@ -45,9 +45,9 @@ def test_the_same_request_gets_the_same_answer(cloud: Cloud, pat: Person, order:
 def test_without_the_header_or_with_another_key_it_is_another_request(
     cloud: Cloud, pat: Person, order: dict[str, Any]
 ) -> None:
-    for retry in (None, None, "", "a", "b", "A", " a b "):
+    for retry in (None, None, "a", "b", "A", "a-b"):
         cloud.post(PATH, pat.key, order, retry=retry).ok(201)
-    assert len(machines(cloud, pat)) == 7
+    assert len(machines(cloud, pat)) == 6
 
 
 def test_another_body_is_refused(cloud: Cloud, pat: Person, order: dict[str, Any]) -> None:
@@ -81,10 +81,10 @@ def test_it_does_not_count_where_nothing_is_created(cloud: Cloud, pat: Person, o
 
 
 def test_keys_that_cannot_be_used(cloud: Cloud, pat: Person, order: dict[str, Any]) -> None:
-    for retry in ("a" * 256, "\x01", "a\x7f", "\x80", "\t"):
+    for retry in ("", " ", "a b", "a" * 256, "\x01", "a\x7f", "\x80", "\xe9", "\t"):
         refusal = cloud.post(PATH, pat.key, order, retry=retry).refused(400, "VALIDATION_ERROR")
         assert set(refusal["details"]) == {"Idempotency-Key"}
-    for retry in ("a" * 255, "\xe9", "' OR 1=1 --", "%00"):
+    for retry in ("a" * 255, "'OR(1=1)--", "%00"):
         assert (
             cloud.post(PATH, pat.key, order, retry=retry).ok(201)["id"]
             == cloud.post(PATH, pat.key, order, retry=retry).ok(201)["id"]
