@@ -12,15 +12,16 @@ from forebay.domain.people import accounts, activity, credentials, mails, sessio
 from forebay.errors import Forbidden, Unauthenticated
 
 Password = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+NewPassword = Annotated[str, msgspec.Meta(min_length=credentials.MIN_PASSWORD, max_length=credentials.MAX_PASSWORD)]
 SENT = "We have sent a mail to this address. Open the link in it to go on."
 
 
 class SignUp(Input):
     """A new account."""
 
-    email: Annotated[str, msgspec.Meta(max_length=320)]
-    password: Password
-    name: Annotated[str, msgspec.Meta(max_length=240)]
+    email: Annotated[str, msgspec.Meta(min_length=3, max_length=320)]
+    password: NewPassword
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=240)]
 
 
 class Message(Wire):

@@ -37,7 +37,7 @@ class Incoming(msgspec.Struct, frozen=True):
     query: bytes
     body: bytes
     authorization: str
-    retry_key: str
+    retry_key: str | None
     address: str
     user_agent: str
 

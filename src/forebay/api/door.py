@@ -8,6 +8,7 @@ errors into answers and commits.
 import asyncio
 import hashlib
 import logging
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -36,7 +37,7 @@ errors = logging.getLogger("forebay.errors")
 INLINE_ROWS = 100
 THREADS = 8
 """More only fight for the interpreter: measured best for reads on PostgreSQL on two processors."""
-MOST_KEY_CHARACTERS = 255
+RETRY_KEY = re.compile("[!-~]{1,255}")
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -230,12 +231,12 @@ class Door:
 
     def retry(self, route: Route, incoming: Incoming, person: Caller | None) -> RetryKey | None:
         """The idempotency key of the request, if it has one that counts. Raises BadRequest."""
-        if not incoming.retry_key or person is None or not route.takes_retry_key:
+        if incoming.retry_key is None or person is None or not route.takes_retry_key:
             return None
-        if len(incoming.retry_key) > MOST_KEY_CHARACTERS or not incoming.retry_key.isprintable():
-            raise BadRequest(
-                "The Idempotency-Key is not usable.", details={"Idempotency-Key": "at most 255 printable characters"}
-            )
+        if RETRY_KEY.fullmatch(incoming.retry_key) is None:
+            # An empty one too: whoever sends it believes to be safe from doing something twice.
+            reason = "1 to 255 visible ASCII characters, no spaces"
+            raise BadRequest("The Idempotency-Key is not usable.", details={"Idempotency-Key": reason})
         digest = hashlib.sha256(incoming.query + b"\0" + incoming.body).hexdigest()
         return RetryKey(person.user_id, route.method, incoming.path[:300], incoming.retry_key, digest)
 

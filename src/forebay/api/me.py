@@ -58,7 +58,10 @@ def show(call: Call) -> Me:
     answers=CurrentTeamSet,
 )
 def set_current_team(call: Call, body: CurrentTeam) -> CurrentTeamSet:
-    """Look at another team from now on. A key's current team is chosen when it is made, and not moved by this."""
+    """Look at another team from now on.
+
+    A key's current team is chosen when it is made, and not moved by this.
+    """
     call.demand_session()
     accounts.set_current_team(call.connection, call.caller.user_id, call.team.team_id)
     return CurrentTeamSet(current_team_id=call.team.team_id)

@@ -70,8 +70,10 @@ def read_fields(kind: type[T], given: dict[str, Any], *, strict: bool) -> T:
 
 def read_body(kind: type[T], raw: bytes) -> T:
     """The JSON body as `kind`. Raises BadRequest."""
+    if not raw:
+        raise BadRequest("A body is needed: a JSON object.", details={"body": "required"})
     try:
-        given = msgspec.json.decode(raw or b"{}")
+        given = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as reason:
         raise BadRequest(
             f"The body is not JSON: {reason}", code="MALFORMED_JSON", details={"body": str(reason)}

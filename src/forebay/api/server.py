@@ -136,6 +136,7 @@ def handler(route: Route, door: Door, proxies: Proxies) -> HTTPRouteHandler:
     async def endpoint(request: AnyRequest) -> ASGIApp:
         scope = request.scope
         headers = {name: value for name, value in scope["headers"] if name in WANTED}
+        retry_key = headers.get(b"idempotency-key")
         try:
             body = await read_limited(request, limit) if reads_body else b""
             incoming = Incoming(
@@ -144,7 +145,7 @@ def handler(route: Route, door: Door, proxies: Proxies) -> HTTPRouteHandler:
                 query=scope["query_string"],
                 body=body,
                 authorization=headers.get(b"authorization", b"").decode("latin-1"),
-                retry_key=headers.get(b"idempotency-key", b"").decode("latin-1"),
+                retry_key=None if retry_key is None else retry_key.decode("latin-1"),
                 address=proxies.client(scope),
                 user_agent=headers.get(b"user-agent", b"").decode("latin-1"),
             )

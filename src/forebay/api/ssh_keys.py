@@ -1,5 +1,9 @@
 """`/api/ssh-keys`: the keys that open a team's machines."""
 
+from typing import Annotated
+
+import msgspec
+
 from forebay.api.call import Call
 from forebay.api.envelope import Input, Wire, iso
 from forebay.api.route import route
@@ -12,8 +16,8 @@ from forebay.domain.people.roles import Permission
 class NewSshKey(Input):
     """A public key, as the .pub file holds it."""
 
-    name: str
-    public_key: str
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=240)]
+    public_key: Annotated[str, msgspec.Meta(max_length=65536)]
     team_id: str | None = None
 
 
