@@ -9,6 +9,7 @@ from forebay.api.envelope import Input, Wire, iso
 from forebay.api.route import Needs, route
 from forebay.domain.money import ledger
 from forebay.domain.people import accounts, activity, credentials, mails, sessions
+from forebay.domain.people.accounts import Account, AddressTaken
 from forebay.errors import Forbidden, Unauthenticated
 
 Password = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
@@ -106,13 +107,7 @@ def sign_up(call: Call, body: SignUp, prepared: str) -> Message:
         )
         return Message(message=SENT)
     if account is None:
-        account, team_id = accounts.create(
-            call.connection, email=email, name=name, password_hash=prepared, now=call.now
-        )
-        ledger.open_account(call.connection, team_id)
-        activity.record(
-            call.connection, None, "account.sign-up", now=call.now, object_type="account", object_id=account.id
-        )
+        account = new_account(call, email, name, prepared)
     else:
         accounts.replace_unverified(call.connection, account, name=name, password_hash=prepared)
     token = accounts.new_verification(call.connection, account, call.services.secret_key, now=call.now)
@@ -122,6 +117,22 @@ def sign_up(call: Call, body: SignUp, prepared: str) -> Message:
     )
     mails.queue(call.connection, recipient=email, subject="Prove your address", text=text, now=call.now)
     return Message(message=SENT)
+
+
+def new_account(call: Call, email: str, name: str, password_hash: str) -> Account:
+    """An account with its team, or the one that someone made with the address in this very moment."""
+    try:
+        account, team_id = accounts.create(
+            call.connection, email=email, name=name, password_hash=password_hash, now=call.now
+        )
+    except AddressTaken:
+        found = accounts.by_email(call.connection, email)
+        assert found is not None
+        accounts.replace_unverified(call.connection, found, name=name, password_hash=password_hash)
+        return found
+    ledger.open_account(call.connection, team_id)
+    activity.record(call.connection, None, "account.sign-up", now=call.now, object_type="account", object_id=account.id)
+    return account
 
 
 @route("POST", "/api/auth/verify", needs=Needs.nothing, body=Token, answers=Message)

@@ -13,11 +13,20 @@ from sqlalchemy import Connection
 
 from forebay import ids
 from forebay.domain.people import credentials, teams
-from forebay.errors import BadRequest, Forbidden
+from forebay.errors import BadRequest, Conflict, Forbidden
+from forebay.storage.database import upsert_insert
 from forebay.storage.tables import mail_tokens, sign_up_invitations, users
 
 VERIFY_HOURS = 24
+MOST_CHARACTERS = 320
+"""Of an address, and of what it is folded into: that can make one letter into many."""
 INVITATION_DAYS = 7
+
+
+class AddressTaken(Conflict):
+    """Two sign up with one address in the same moment."""
+
+    code = "ADDRESS_TAKEN"
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,9 +53,12 @@ def check_email(email: str) -> str:
     from email_validator import EmailNotValidError, validate_email
 
     try:
-        return validate_email(email.strip(), check_deliverability=False, test_environment=True, strict=True).normalized
+        found = validate_email(email.strip(), check_deliverability=False, test_environment=True, strict=True).normalized
     except EmailNotValidError as reason:
         raise BadRequest("This is not an e-mail address.", details={"email": str(reason)}) from None
+    if len(email_key(found)) > MOST_CHARACTERS:
+        raise BadRequest("This is not an e-mail address.", details={"email": "too long"})
+    return found
 
 
 def check_name(name: str) -> str:
@@ -90,22 +102,24 @@ def create(
 ) -> tuple[Account, str]:
     """Make an account with a team of its own; the account and the team's id.
 
-    The caller opens the team's ledger account.
+    The caller opens the team's ledger account. Raises AddressTaken if there is an account with this address by now;
+    nothing is written then.
     """
     user_id = ids.new_id(now)
-    connection.execute(
-        sa.insert(users).values(
-            id=user_id,
-            email=email,
-            email_key=email_key(email),
-            name=name,
-            password_hash=password_hash,
-            verified_at=now if is_verified else None,
-            is_operator=is_operator,
-            api_access="none",
-            created_at=now,
-        )
+    insert = upsert_insert(connection, users).values(
+        id=user_id,
+        email=email,
+        email_key=email_key(email),
+        name=name,
+        password_hash=password_hash,
+        verified_at=now if is_verified else None,
+        is_operator=is_operator,
+        api_access="none",
+        created_at=now,
     )
+    insert = insert.on_conflict_do_nothing(index_elements=[users.c.email_key]).returning(users.c.id)
+    if connection.execute(insert).scalar() is None:
+        raise AddressTaken("There is an account with this address already.")
     team_id = teams.create(connection, name=f"{name[:60]}'s team", slug=name, owner_id=user_id, now=now)
     set_current_team(connection, user_id, team_id)
     account = by_id(connection, user_id)
@@ -114,8 +128,12 @@ def create(
 
 
 def replace_unverified(connection: Connection, account: Account, *, name: str, password_hash: str) -> None:
-    """Someone signs up again with an address nobody has proved yet: the last one counts, and older links die."""
-    connection.execute(sa.update(users).where(users.c.id == account.id).values(name=name, password_hash=password_hash))
+    """Someone signs up again with an address nobody has proved yet: the last one counts, and older links die.
+
+    An account that was proved in this very moment stays as it is.
+    """
+    unproved = sa.and_(users.c.id == account.id, users.c.verified_at.is_(None))
+    connection.execute(sa.update(users).where(unproved).values(name=name, password_hash=password_hash))
     connection.execute(
         sa.delete(mail_tokens).where(mail_tokens.c.user_id == account.id, mail_tokens.c.used_at.is_(None))
     )
