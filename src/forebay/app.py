@@ -291,10 +291,12 @@ def server_config(asgi: "Litestar") -> "uvicorn.Config":
     """How the application is served."""
     import uvicorn
 
+    from forebay.api.protocol import BoundedHttp
+
     return uvicorn.Config(
         asgi,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttp,
         ws="none",
         access_log=False,
         log_config=None,
