@@ -160,12 +160,31 @@ def test_what_is_no_request_gets_an_answer_or_nothing(port: int, line: str) -> N
     [
         ("Content-Length: 5", "Content-Length: 6"), ("Content-Length: -1",), ("Content-Length: x",),
         ("Content-Length: 5", "Transfer-Encoding: chunked"), ("Transfer-Encoding: gzip, chunked", "Content-Length: 5"),
-        ("Content-Length: " + "9" * 40,), ("X\x00Y: z",), ("No colon",), (" folded: x",), ("X: " + "a" * 3_000_000,),
-        tuple(f"X-{number}: a" for number in range(20_000)),
+        ("Content-Length: " + "9" * 40,), ("X\x00Y: z",), ("No colon",), (" folded: x",),
     ],
-    ids=range(11),
+    ids=range(9),
 )  # fmt: skip
 def test_headers_that_are_none(port: int, headers: tuple[str, ...]) -> None:
     answer = talk(port, request("POST /api/auth/verify HTTP/1.1", *headers, CLOSE, body=b"{}   "), b"\r\n0\r\n\r\n")
     assert set(statuses(answer)) <= {400, 413, 431}
     assert statuses(talk(port, request("GET /api/providers HTTP/1.1", CLOSE))) == [200]
+
+
+def test_heads_have_an_end(port: int, pat: Person) -> None:
+    bearer = f"Authorization: Bearer {pat.key}"
+    start, part = b"GET /api/providers HTTP/1.1\r\nHost: x\r\n", b"a" * 65_536
+    many = b"".join(b"X-%d: a\r\n" % number for number in range(5000))
+    for parts in ([start + b"X: ", *[part] * 64], [start, *[many] * 64], [b"GET /" + part, *[part] * 64]):
+        answer = talk(port, *parts)
+        assert statuses(answer) in ([431], []), "the answer, or hung up on before all was sent"
+    chunked = request("POST /api/ssh-keys HTTP/1.1", bearer, "Transfer-Encoding: chunked")
+    for parts in ([b"0\r\n", *[many] * 64], [b"1;" + part, *[part] * 64]):
+        assert set(statuses(talk(port, chunked, b"2\r\n{}\r\n", *parts))) <= {400, 431}
+    assert statuses(talk(port, start + b"X: " + part * 4 + b"\r\n" + CLOSE.encode() + b"\r\n\r\n")) == [200]
+
+
+def test_a_pipeline_of_many_small_requests_is_no_head(port: int) -> None:
+    one = request("GET /api/providers HTTP/1.1", "X: " + "a" * 3000)
+    last = request("GET /api/providers HTTP/1.1", CLOSE)
+    answers = talk(port, one * 300 + last)
+    assert statuses(answers) == [200] * 301
