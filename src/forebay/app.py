@@ -103,13 +103,20 @@ class Forebay:
         except BlockingIOError:
             raise AlreadyRunning(f"another Forebay server works on {self.settings.data_dir.absolute()}") from None
 
-    def open_providers(self, public_url: str) -> None:
-        """Make the providers that the settings name; they come up in the worker."""
+    def check_providers(self) -> None:
+        """Refuse names of no provider, and local machines on a second host. Raises InvalidSetting, Conflict."""
+        for name in self.settings.providers:
+            if name not in PROVIDERS:
+                raise InvalidSetting(f"FOREBAY_PROVIDERS: there is no provider {name!r}")
         if "local" in self.settings.providers:
             with self.database.begin() as connection:
                 local_host.claim(connection, this_host())
+
+    def open_providers(self, public_url: str) -> None:
+        """Make the providers that the settings name; they come up in the worker. Raises as `check_providers` does."""
+        self.check_providers()
         settings = self.settings if self.settings.public_url else replace(self.settings, public_url=public_url)
-        self.providers = {name: make_provider(name, settings, self.cloud_id) for name in self.settings.providers}
+        self.providers = {name: PROVIDERS[name](settings, self.cloud_id) for name in self.settings.providers}
 
     def build_worker(self, more: tuple[Reconciler, ...] = ()) -> Worker:
         """All reconcilers. `open_providers` comes first."""
@@ -193,13 +200,15 @@ def this_host() -> str:
     return f"{socket.gethostname()} {path.read_text().strip() if path.exists() else ''}".strip()
 
 
-def make_provider(name: str, settings: Settings, cloud_id: str) -> Provider:
-    """A provider by its name. Raises InvalidSetting."""
-    if name == "local":
-        from forebay.compute.local import LocalProvider
+def make_local(settings: Settings, cloud_id: str) -> Provider:
+    """The provider of machines on this host."""
+    from forebay.compute.local import LocalProvider
 
-        return LocalProvider(settings, cloud_id)
-    raise InvalidSetting(f"FOREBAY_PROVIDERS: there is no provider {name!r}")
+    return LocalProvider(settings, cloud_id)
+
+
+PROVIDERS: Mapping[str, Callable[[Settings, str], Provider]] = {"local": make_local}
+"""What makes each provider, by its name in the settings."""
 
 
 def build_image(settings: Settings, say: Callable[[str], None]) -> None:
@@ -310,6 +319,14 @@ def serve(forebay: Forebay, *, has_worker: bool, ready: Callable[[str], None]) -
     """Serve until a signal asks for the end. `ready` is told the address once the socket is open."""
     import uvicorn
 
+    failures: list[Exception] = []
+
+    def end(*_: object) -> None:
+        """What a signal does before uvicorn serves, and once it has served: it is raised again then. All is closed."""
+        if failures:
+            raise failures[0]
+        raise SystemExit(0)
+
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     settings = forebay.settings
@@ -317,19 +334,25 @@ def serve(forebay: Forebay, *, has_worker: bool, ready: Callable[[str], None]) -
     url = public_url(settings, listener.getsockname()[1])
     asgi, door = build_api(forebay, url)
     housekeeping = HousekeepingReconciler(forebay.database, forebay.clock, door.take_uses)
+
+    def begin_to_work() -> None:
+        """Make providers and worker beside the first requests, which need neither; what fails ends the server."""
+        try:
+            if has_worker:
+                forebay.open_providers(url)
+                forebay.build_worker((housekeeping,))
+            else:
+                forebay.worker = Worker([housekeeping], forebay.clock)
+            forebay.start_worker()
+        except Exception as error:
+            failures.append(error)
+            os.kill(os.getpid(), signal.SIGTERM)
+
     if has_worker:
-        forebay.open_providers(url)
-        forebay.build_worker((housekeeping,))
-    else:
-        forebay.worker = Worker([housekeeping], forebay.clock)
+        forebay.check_providers()
     ready(url)
-    forebay.start_worker()
+    asgi.on_startup.append(threading.Thread(target=begin_to_work, name="forebay-begin", daemon=True).start)
     uvicorn.Server(server_config(asgi)).run(sockets=[listener])
-
-
-def end(*_: object) -> None:
-    """What a signal does before uvicorn serves, and when it has served: it is raised again then, and all is closed."""
-    raise SystemExit(0)
 
 
 def work(forebay: Forebay, stopped: threading.Event) -> None:

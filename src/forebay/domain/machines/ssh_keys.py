@@ -12,9 +12,6 @@ from datetime import datetime
 
 import msgspec
 import sqlalchemy as sa
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import SSHCertificate, load_ssh_public_identity
 from sqlalchemy import Connection
 
 from forebay import ids
@@ -65,6 +62,11 @@ def parse(text: str) -> tuple[str, str, str]:
         raise refusal("OpenSSH does not take DSA keys any more. Make one with: ssh-keygen -t ed25519")
     if not body:
         raise refusal("one line like the .pub file holds is needed: type, key, comment.")
+    # Only who adds a key waits for the library to be loaded, not every start.
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.serialization import SSHCertificate, load_ssh_public_identity
+
     try:
         found = load_ssh_public_identity(f"{kind} {body}".encode("ascii"))
         blob = base64.b64decode(body, validate=True)
