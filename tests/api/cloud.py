@@ -4,14 +4,11 @@ the test moves. Requests go to the application without a network; the worker's r
 
 import asyncio
 import itertools
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 import sqlalchemy as sa
@@ -29,8 +26,9 @@ from forebay.domain.people.roles import MemberMode, Role
 from forebay.settings import Settings
 from forebay.storage.tables import deployments, memberships
 from forebay.worker.deployments import DeploymentReconciler
+from tests.api.clock import Clock, Here
+from tests.api.wire import Answer, Loop, Request, ask
 
-START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 URL = "http://forebay.test"
 DOLLAR = 1_000_000
 ABSENT = "0" * 24
@@ -45,88 +43,6 @@ ROUTES = route.ROUTES
 numbers = itertools.count(1)
 
 
-class Clock:
-    """Time that passes when a test says so, or when someone waits: a second at least, so that patience ends soon."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now(self) -> datetime:
-        return START + timedelta(seconds=int(self.seconds))
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        self.seconds += max(1.0, seconds)
-        return event.is_set()
-
-    def forward(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0) -> None:
-        self.seconds += seconds + 60 * minutes + 3600 * hours + 86400 * days
-
-
-class Here(Executor):
-    """Does at once, in the caller's thread, what others would do in threads of their own."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
-
-
-class Loop:
-    """An event loop in a thread, where the application runs as it does in a server."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, name="application", daemon=True)
-        self.thread.start()
-
-    def run(self, work: Any, *, seconds: float = 60) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(seconds)
-
-    def close(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What came back."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return msgspec.json.decode(self.body)
-
-    def ok(self, status: int = 200) -> Any:
-        """The JSON of an answer that must have this status."""
-        assert self.status == status, self
-        return self.json
-
-    def refused(self, status: int, code: str) -> Any:
-        """The JSON of a refusal that must have this status and code, in the one shape of all refusals."""
-        assert (self.status, self.json.get("code")) == (status, code), self
-        assert self.headers["content-type"] == "application/json"
-        assert isinstance(self.json["error"], str)
-        assert self.json["error"]
-        assert isinstance(self.json["details"], dict)
-        return self.json
-
-
-class Request(msgspec.Struct, frozen=True):
-    """What is sent. `path` is as on the wire: percent-encoded, with the query."""
-
-    method: str
-    path: str
-    headers: Sequence[tuple[bytes, bytes]] = ()
-    parts: Sequence[bytes] = (b"",)
-    peer: str = "192.0.2.7"
-
-
 class Person(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody, their own team, a session and a key."""
 
@@ -136,41 +52,6 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     team: str
     session: str
     key: str
-
-
-async def ask(application: Any, request: Request, *, is_cut_off: bool = False) -> Answer:
-    """Give a request to an ASGI application as a server would, or all but its end."""
-    raw, _, query = request.path.encode("latin-1").partition(b"?")
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "method": request.method,
-        "scheme": "http",
-        "path": unquote(raw.decode("latin-1")),
-        "raw_path": raw,
-        "query_string": query,
-        "root_path": "",
-        "headers": [(b"host", b"forebay.test"), *request.headers],
-        "client": (request.peer, 40_000),
-        "server": ("forebay.test", 80),
-        "state": {},
-    }
-    parts = list(request.parts)
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        if not parts:
-            return {"type": "http.disconnect"}
-        part = parts.pop(0)
-        return {"type": "http.request", "body": part, "more_body": bool(parts) or is_cut_off}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await application(scope, receive, send)
-    headers = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
-    return Answer(sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent[1:]))
 
 
 class Cloud:

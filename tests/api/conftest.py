@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests import servers
-from tests.api.cloud import Cloud, Loop, numbers
+from tests.api.cloud import Cloud, numbers
+from tests.api.wire import Loop
 
 BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)]
 

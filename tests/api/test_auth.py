@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from forebay.domain.people import accounts
 from forebay.storage.tables import mail_tokens, mails, sessions
-from tests.api.cloud import ABSENT, Answer, Cloud, numbers
+from tests.api.cloud import ABSENT, Cloud, numbers
+from tests.api.wire import Answer
 
 PASSWORD = "correct horse battery"
 

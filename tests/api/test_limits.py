@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from forebay.domain.people import credentials
-from tests.api.cloud import DOLLAR, Answer, Cloud, Loop
+from tests.api.cloud import DOLLAR, Cloud
+from tests.api.wire import Answer, Loop
 
 Make = Callable[..., Cloud]
 

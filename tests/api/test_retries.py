@@ -12,7 +12,8 @@ from forebay.domain.people.retries import RetryKey
 from forebay.domain.people.roles import Role
 from forebay.errors import ForebayError, Unavailable
 from forebay.storage.tables import idempotency_keys
-from tests.api.cloud import Answer, Cloud, Person, new_public_key
+from tests.api.cloud import Cloud, Person, new_public_key
+from tests.api.wire import Answer
 
 PATH = "/api/deployments"
 

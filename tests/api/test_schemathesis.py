@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.cloud import Cloud, Loop, Person
+from tests.api.cloud import Cloud, Person
+from tests.api.wire import Loop
 
 SEED = os.environ.get("SCHEMATHESIS_SEED", "20260301")
 PROGRAM = Path(sys.executable).with_name("schemathesis")

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.api.cloud import Cloud, Loop, Person, new_public_key
+from tests.api.cloud import Cloud, Person, new_public_key
+from tests.api.wire import Loop
 
 MEBIBYTE = 1024 * 1024
 
