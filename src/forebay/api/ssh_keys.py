@@ -81,7 +81,10 @@ def list_all(call: Call, query: OfTeam) -> list[SshKey]:
     status=201,
 )
 def create(call: Call, body: NewSshKey) -> SshKey:
-    """Add a key to the team: any type that OpenSSH takes. A key that can't be used is refused with the reason."""
+    """Add a key to the team: any type that OpenSSH takes.
+
+    A key that can't be used is refused with the reason.
+    """
     key = ssh_keys.add(
         call.connection,
         team_id=call.team.team_id,

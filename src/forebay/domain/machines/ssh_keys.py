@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from forebay import ids
 from forebay.errors import BadRequest, Conflict, NotFound
+from forebay.storage.database import upsert_insert
 from forebay.storage.tables import ssh_keys
 
 MOST_CHARACTERS = 16384
@@ -105,21 +106,6 @@ def add(
     """
     line, fingerprint, comment = parse(public_key)
     name = check_name(name)
-    if not is_temporary:
-        twin = connection.execute(
-            sa.select(ssh_keys.c.id, ssh_keys.c.name).where(
-                ssh_keys.c.team_id == team_id,
-                ssh_keys.c.fingerprint == fingerprint,
-                ssh_keys.c.deleted_at.is_(None),
-                sa.not_(ssh_keys.c.is_temporary),
-            )
-        ).first()
-        if twin is not None:
-            raise Conflict(
-                f"The team has this key already, as {twin.name!r}.",
-                code="SSH_KEY_EXISTS",
-                details={"id": twin.id, "fingerprint": fingerprint},
-            )
     key = SshKey(
         id=ids.new_id(now),
         team_id=team_id,
@@ -130,8 +116,28 @@ def add(
         created_by=created_by,
         created_at=now,
     )
-    connection.execute(sa.insert(ssh_keys).values(**msgspec.structs.asdict(key)))
+    # Not asked first and inserted then: two may add the same key in the same moment.
+    insert = upsert_insert(connection, ssh_keys).values(**msgspec.structs.asdict(key))
+    if connection.execute(insert.on_conflict_do_nothing().returning(ssh_keys.c.id)).scalar() is None:
+        raise taken(connection, team_id, fingerprint)
     return key
+
+
+def taken(connection: Connection, team_id: str, fingerprint: str) -> Conflict:
+    """A 409 that says which of the team's keys is the same."""
+    twin = connection.execute(
+        sa.select(ssh_keys.c.id, ssh_keys.c.name).where(
+            ssh_keys.c.team_id == team_id,
+            ssh_keys.c.fingerprint == fingerprint,
+            ssh_keys.c.deleted_at.is_(None),
+            sa.not_(ssh_keys.c.is_temporary),
+        )
+    ).first()
+    return Conflict(
+        f"The team has this key already, as {twin.name!r}." if twin else "The team had this key already.",
+        code="SSH_KEY_EXISTS",
+        details={"id": twin.id if twin else None, "fingerprint": fingerprint},
+    )
 
 
 def of_team(connection: Connection, team_id: str) -> Sequence[SshKey]:
