@@ -16,6 +16,8 @@ from tests.api.cloud import Cloud, Person
 from tests.api.wire import Loop
 
 SEED = os.environ.get("SCHEMATHESIS_SEED", "20260301")
+pytestmark = pytest.mark.e2e
+
 PROGRAM = Path(sys.executable).with_name("schemathesis")
 
 JUDGED_BY_MEANING = (
