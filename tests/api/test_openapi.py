@@ -45,7 +45,7 @@ def test_it_has_the_parts_that_clients_read() -> None:
         assert len(named) == len(set(named))
         assert {name for place, name in named if place == "path"} == set(re.findall(r"{(\w+)}", path))
         for parameter in operation["parameters"]:
-            assert set(parameter) <= {"name", "in", "required", "schema", "description"}
+            assert set(parameter) <= {"name", "in", "required", "schema", "description", "allowEmptyValue"}
             assert parameter["in"] in ("path", "query", "header")
             assert parameter["required"] or parameter["in"] != "path"
         for status, response in operation["responses"].items():

@@ -68,6 +68,7 @@ def run(cloud: Cloud, address: str, folder: Path, who: str, *options: str) -> No
     if who == "session":
         # It would end the session that all the others need.
         more += ["--exclude-name", "POST /api/auth/sign-out"]
+        more += ["--exclude-name", "DELETE /api/auth/sessions/{session_id}"]
     done = subprocess.run(
         [
             PROGRAM,
@@ -83,10 +84,11 @@ def run(cloud: Cloud, address: str, folder: Path, who: str, *options: str) -> No
         capture_output=True,
         text=True,
         check=False,
-        timeout=3600,
+        timeout=280,
     )
     print(f"seed {SEED}", done.stdout[-3000:])
     assert done.returncode == 0, done.stdout + done.stderr
+    assert credential is None or cloud.get("/api/me", credential).status == 200, "good to the end"
 
 
 QUICK = ("--phases", "coverage,fuzzing", "--max-examples", "2")
@@ -108,4 +110,4 @@ def test_what_the_document_promises_to_nobody(loop: Loop, tmp_path: Path) -> Non
 @pytest.mark.prove
 @pytest.mark.parametrize("who", ["key", "session", "nobody"])
 def test_what_the_document_promises_at_length(cloud: Cloud, address: str, tmp_path: Path, who: str) -> None:
-    run(cloud, address, tmp_path, who, "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "500")
+    run(cloud, address, tmp_path, who, "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "60")

@@ -102,9 +102,13 @@ def parameters(route: Route, schemas: dict[int, Any]) -> list[dict[str, Any]]:
     if route.query is not None:
         for field in msgspec.structs.fields(route.query):
             schema = without_null(schemas[id(field.type)])
+            if schema.get("type") == "string" and "pattern" not in schema:
+                schema = {**schema, "pattern": r"^[^\x00]*$"}
             if not field.required and field.default is not None:
                 schema = {**schema, "default": field.default}
-            found.append({"name": field.encode_name, "in": "query", "required": field.required, "schema": schema})
+            parameter = {"name": field.encode_name, "in": "query", "required": field.required, "schema": schema}
+            # As in `?status=`, which programs send for a filter that is not set: it counts as none.
+            found.append({**parameter, "allowEmptyValue": True})
     if route.takes_retry_key:
         found.append(RETRY_KEY)
     return found
