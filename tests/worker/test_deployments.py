@@ -198,6 +198,7 @@ def test_a_launch_that_is_refused_costs_nothing(stage: Stage, refusal: Rejected 
     stage.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["silent", "unreachable", "broken"])
 def test_a_launch_that_takes_too_long_has_failed_and_costs_nothing(stage: Stage, trouble: str) -> None:
     team = stage.team()
@@ -216,6 +217,7 @@ def test_a_launch_that_takes_too_long_has_failed_and_costs_nothing(stage: Stage,
     stage.check()
 
 
+@pytest.mark.slow
 def test_a_start_that_takes_too_long_leaves_the_machine_stopped_with_its_disk(stage: Stage) -> None:
     team = stage.team()
     machine = stage.running(team)

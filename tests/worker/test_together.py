@@ -60,6 +60,7 @@ def at_once(workers: list[Forebay], act: Callable[[Forebay], object]) -> None:
     assert failures == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 4])
 def test_two_workers_never_do_one_thing_twice(database_url: str, database: Database, count: int) -> None:
     stage = Stage(database)
