@@ -29,7 +29,7 @@ from forebay.domain.people import credentials
 from forebay.settings import InvalidSetting, Settings
 from forebay.storage import migrations
 from forebay.storage.database import Database, Lease
-from forebay.storage.tables import cloud, leases
+from forebay.storage.tables import cloud, leases, offers
 from forebay.worker.catalogue import OfferReconciler
 from forebay.worker.clock_guard import ClockGuard
 from forebay.worker.deduction_cycle import CycleReconciler
@@ -315,6 +315,12 @@ def server_config(asgi: "Litestar") -> "uvicorn.Config":
     )
 
 
+def has_offers(database: Database) -> bool:
+    """Whether any offer is on record."""
+    with database.read() as connection:
+        return connection.execute(sa.select(offers.c.id).limit(1)).first() is not None
+
+
 def serve(forebay: Forebay, *, has_worker: bool, ready: Callable[[str], None]) -> None:
     """Serve until a signal asks for the end. `ready` is told the address once the socket is open."""
     import uvicorn
@@ -350,8 +356,12 @@ def serve(forebay: Forebay, *, has_worker: bool, ready: Callable[[str], None]) -
 
     if has_worker:
         forebay.check_providers()
+    # A new cloud has no offers on record yet: it works first, so that the first launch finds them.
+    if not has_worker or has_offers(forebay.database):
+        asgi.on_startup.append(threading.Thread(target=begin_to_work, name="forebay-begin", daemon=True).start)
+    else:
+        begin_to_work()
     ready(url)
-    asgi.on_startup.append(threading.Thread(target=begin_to_work, name="forebay-begin", daemon=True).start)
     uvicorn.Server(server_config(asgi)).run(sockets=[listener])
 
 
