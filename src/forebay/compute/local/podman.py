@@ -14,6 +14,7 @@ import httpx
 
 from forebay.compute.base import ProviderUnavailable
 from forebay.compute.local.service import Service
+from forebay.compute.local.unix_http import UnixTransport
 
 logger = logging.getLogger(__name__)
 
@@ -46,12 +47,7 @@ class Podman:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.client = httpx.Client(
-            transport=httpx.HTTPTransport(
-                # The socket has no TLS, so no certificates are read for it, which would take a tenth of a second.
-                uds=str(service.socket),
-                verify=False,
-                limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=8),
-            ),
+            transport=UnixTransport(str(service.socket), connections=CONNECTIONS, kept=8),
             base_url="http://podman/v4.0.0/libpod",
             timeout=httpx.Timeout(CALL_SECONDS, connect=5),
         )
