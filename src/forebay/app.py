@@ -339,7 +339,7 @@ def serve(forebay: Forebay, *, has_worker: bool, ready: Callable[[str], None]) -
     listener = listen(settings.host, settings.port)
     url = public_url(settings, listener.getsockname()[1])
     asgi, door = build_api(forebay, url)
-    housekeeping = HousekeepingReconciler(forebay.database, forebay.clock, door.take_uses)
+    housekeeping = HousekeepingReconciler(forebay.database, forebay.clock, settings, door)
 
     def begin_to_work() -> None:
         """Make providers and worker beside the first requests, which need neither; what fails ends the server."""

@@ -56,7 +56,8 @@ class Settings:
     sign_up: Literal["open", "invited"] = setting(
         "open", "Who may make an account: anyone (`open`), or addresses an operator has invited (`invited`)."
     )
-    session_days: int = setting(14, "Days until a session ends.")
+    session_days: int = setting(30, "Days until a session ends, however much it is used.")
+    session_idle_days: int = setting(14, "Days until a session ends that is not used.")
     api_key_prefix: str = setting("fby_pk_", "What API keys begin with.")
     api_access: Literal["approved", "everyone"] = setting(
         "approved", "Who may make API keys: accounts an operator has approved, or everyone."
@@ -156,7 +157,14 @@ def refuse_unsafe(settings: Settings) -> None:
         raise InvalidSetting("FOREBAY_PORT must be between 0 and 65535")
     if not settings.api_key_prefix.replace("_", "").isalnum() or len(settings.api_key_prefix) > 20:
         raise InvalidSetting("FOREBAY_API_KEY_PREFIX takes letters, digits and underscores, at most 20")
-    for name in ("cycle_seconds", "session_days", "launch_timeout_seconds", "body_limit_bytes", "local_cpu_overcommit"):
+    for name in (
+        "cycle_seconds",
+        "session_days",
+        "session_idle_days",
+        "launch_timeout_seconds",
+        "body_limit_bytes",
+        "local_cpu_overcommit",
+    ):
         if getattr(settings, name) < 1:
             raise InvalidSetting(f"FOREBAY_{name.upper()} must be at least 1")
     for entry in fields(Settings):

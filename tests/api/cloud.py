@@ -180,7 +180,7 @@ class Cloud:
                 user,
                 self.forebay.secret_key,
                 now=self.clock.now(),
-                days=self.settings.session_days,
+                days=self.settings.session_idle_days,
                 address="192.0.2.7",
                 user_agent="a test",
             )

@@ -144,7 +144,7 @@ def test_sessions_are_listed_and_end(cloud: Cloud) -> None:
 
 def test_a_session_ends_by_itself(cloud: Cloud) -> None:
     _, session = newcomer(cloud)
-    cloud.clock.forward(days=cloud.settings.session_days, seconds=-1)
+    cloud.clock.forward(days=cloud.settings.session_idle_days, seconds=-1)
     cloud.get("/api/me", session["token"]).ok()
     cloud.clock.forward(seconds=1)
     cloud.get("/api/me", session["token"]).refused(401, "UNAUTHORIZED")

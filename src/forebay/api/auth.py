@@ -172,7 +172,7 @@ def sign_in(call: Call, body: SignIn, prepared: str | None) -> SignedIn:
         account.id,
         call.services.secret_key,
         now=call.now,
-        days=call.settings.session_days,
+        days=min(call.settings.session_days, call.settings.session_idle_days),
         address=call.incoming.address,
         user_agent=call.incoming.user_agent,
     )

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from forebay.clock import Clock
+from forebay.domain.people import sessions
 from forebay.domain.people.access import Caller, TeamContext
 from forebay.errors import Forbidden, NotFound, Unauthenticated
 from forebay.settings import Settings
@@ -101,6 +102,17 @@ class Call:
         """Raise Forbidden for an API key."""
         if self.caller.api_key_id is not None:
             raise Forbidden("This is done by a person who is signed in, not with an API key.", code="SESSION_NEEDED")
+
+    def demand_operator(self) -> None:
+        """Raise Forbidden unless an operator of the platform asks, signed in."""
+        self.demand_session()
+        if not self.caller.is_operator:
+            raise Forbidden("This is for operators of the platform.", code="OPERATOR_NEEDED")
+
+    def demand_recent(self) -> None:
+        """Raise Forbidden for a session whose person proved who they are more than 15 minutes ago."""
+        if self.caller.session_id is not None:
+            sessions.demand_recent(self.caller.signed_in_at, self.now)
 
     def nudge(self, name: str) -> None:
         """Wake a reconciler once the transaction is committed."""

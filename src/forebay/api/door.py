@@ -20,21 +20,25 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from forebay.api.call import ALL_ROWS, Call, Incoming, Services, Tally, TooManyRows
+from forebay.api.denials import Denials
 from forebay.api.envelope import encoder, refusal
 from forebay.api.limits import RateLimiter
 from forebay.api.reading import read_body, read_query
 from forebay.api.route import Needs, Route
 from forebay.domain.people import credentials, retries
-from forebay.domain.people.access import NOUNS, Caller, Credential, Target, enter
+from forebay.domain.people.access import NOUNS, Caller, Credential, Denied, Stranger, Target, enter
+from forebay.domain.people.activity import Denial
 from forebay.domain.people.retries import Answer, RetryKey
 from forebay.domain.people.roles import Permission
-from forebay.errors import BadRequest, Conflict, ForebayError, NotFound, Unauthenticated, Unavailable
+from forebay.errors import BadRequest, Conflict, Forbidden, ForebayError, NotFound, Unauthenticated, Unavailable
 from forebay.ids import is_id
 
 log = logging.getLogger("forebay.access")
 errors = logging.getLogger("forebay.errors")
 
 INLINE_ROWS = 100
+SEEN_SECONDS = 60
+"""How fresh the record of a session's last use is kept."""
 THREADS = 8
 """More only fight for the interpreter: measured best for reads on PostgreSQL on two processors."""
 RETRY_KEY = re.compile("[!-~]{1,255}")
@@ -62,6 +66,8 @@ class Door:
         self.slow_executor = ThreadPoolExecutor(2, thread_name_prefix="forebay-password")
         self.tallies: dict[tuple[str, str, int], Tally] = {}
         self.uses: dict[str, tuple[datetime, str]] = {}
+        self.seen: dict[str, datetime] = {}
+        self.denials = Denials()
 
     async def handle(self, route: Route, incoming: Incoming) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of the answer. Nothing that is raised gets past here."""
@@ -155,8 +161,12 @@ class Door:
             # Who asks comes first: without a good key nobody is told what is wrong, and everybody is counted.
             self.identify(call, route, credential)
             raise
-        self.admit(call, route, credential, wanted_id, counts=True)
-        result = self.invoke(call, asked)
+        try:
+            self.admit(call, route, credential, wanted_id, counts=True)
+            result = self.invoke(call, asked)
+        except (Forbidden, Stranger) as error:
+            self.note_denial(call, route, wanted_id, error)
+            raise
         return route.status, {}, result if isinstance(result, bytes) else encoder.encode(result)
 
     def write(
@@ -215,8 +225,13 @@ class Door:
         route = asked.route
         with self.services.database.begin() as connection:
             call = self.call(asked.incoming, connection)
-            self.admit(call, route, asked.credential, self.target_id(asked), counts=False)
-            result = self.invoke(call, asked)
+            wanted_id = self.target_id(asked)
+            try:
+                self.admit(call, route, asked.credential, wanted_id, counts=False)
+                result = self.invoke(call, asked)
+            except (Forbidden, Stranger) as error:
+                self.note_denial(call, route, wanted_id, error)
+                raise
             payload = result if isinstance(result, bytes) else encoder.encode(result)
             if retry is not None:
                 kept = payload if route.is_replayable else b""
@@ -293,12 +308,31 @@ class Door:
             raise
         if counts:
             self.count_known(credential)
-        if call.person.api_key_id is not None:
-            self.uses[call.person.api_key_id] = (call.now, credential.address)
-            if route.needs is Needs.session:
-                call.demand_session()
+        self.note_use(call.person, call.now)
+        if route.needs is Needs.session:
+            call.demand_session()
+        elif route.needs is Needs.operator:
+            call.demand_operator()
         if isinstance(route.needs, Permission) and call.team_or_none is not None and target is not Target.nothing:
             call.team_or_none.demand(route.needs)
+        if route.is_recent:
+            call.demand_recent()
+
+    def note_use(self, caller: Caller, now: datetime) -> None:
+        """Remember when and from where a key was used, and when a session was, about once a minute."""
+        if caller.api_key_id is not None:
+            self.uses[caller.api_key_id] = (now, caller.address)
+        elif caller.session_id is not None and int(now.timestamp()) - (caller.last_used_at or 0) >= SEEN_SECONDS:
+            self.seen[caller.session_id] = now
+
+    def note_denial(self, call: Call, route: Route, wanted_id: str | None, error: Forbidden | Stranger) -> None:
+        """Count a refusal for the activity of the team it happened in, if there is one."""
+        if isinstance(error, Stranger):
+            self.denials.note(error.denied, route, "", wanted_id, call.now)
+        elif call.person is not None and call.team_or_none is not None:
+            denied = Denied(call.person, call.team_or_none.team_id)
+            permission = str(error.details.get("permission") or error.code)
+            self.denials.note(denied, route, permission, wanted_id, call.now)
 
     def count_known(self, credential: Credential) -> None:
         """Count a request of a credential against its own limit."""
@@ -338,6 +372,15 @@ class Door:
         """The last uses of keys since this was last asked."""
         uses, self.uses = self.uses, {}
         return [(key_id, at, address) for key_id, (at, address) in uses.items()]
+
+    def take_denials(self, now: datetime | None) -> list[Denial]:
+        """The refusals of minutes that are over; without `now` all."""
+        return self.denials.take(now)
+
+    def take_seen(self) -> list[tuple[str, datetime]]:
+        """When sessions were used since this was last asked."""
+        seen, self.seen = self.seen, {}
+        return list(seen.items())
 
     def close(self) -> None:
         """Let running requests end."""

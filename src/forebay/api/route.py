@@ -24,6 +24,8 @@ class Needs(StrEnum):
     """Any valid key or session."""
     session = "session"
     """A person who is signed in: keys get 403."""
+    operator = "operator"
+    """An operator of the platform who is signed in: everybody else gets 403."""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +35,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     """With `{name}` for parameters."""
     needs: Permission | Needs
+    is_recent: bool
+    """A session must have proved who it is within the last 15 minutes; keys are what they are."""
     target: Target
     """What names the team."""
     target_from: str
@@ -76,7 +80,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
             found |= {400, 413}
         if self.needs is not Needs.nothing:
             found.add(401)
-        if isinstance(self.needs, Permission) or self.needs is Needs.session:
+        if isinstance(self.needs, Permission) or self.needs in (Needs.session, Needs.operator) or self.is_recent:
             found.add(403)
         if self.target is Target.current or self.target_from.startswith(("query:", "body:")):
             found |= {400, 404}
@@ -103,6 +107,7 @@ def route(
     status: int = 200,
     raises: tuple[int, ...] = (),
     is_inline: bool = False,
+    is_recent: bool = False,
     is_replayable: bool = True,
     writes: bool | None = None,
     before: Callable[..., Any] | None = None,
@@ -120,6 +125,7 @@ def route(
                 method=method,
                 path=path,
                 needs=needs,
+                is_recent=is_recent,
                 target=target,
                 target_from=target_from,
                 query=query,

@@ -1,11 +1,26 @@
 """Writes down what is only kept in memory for speed, and drops what is too old to matter."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Protocol
 
 from forebay.clock import Clock
-from forebay.domain.people import api_keys, retries
+from forebay.domain.people import activity, api_keys, retries, sessions
+from forebay.settings import Settings
 from forebay.storage.database import Database
+
+
+class Noted(Protocol):
+    """What a server keeps in memory until it is written."""
+
+    def take_uses(self) -> Sequence[tuple[str, datetime, str]]:
+        """Last uses of keys."""
+
+    def take_seen(self) -> Sequence[tuple[str, datetime]]:
+        """Last uses of sessions."""
+
+    def take_denials(self, now: datetime | None) -> Sequence[activity.Denial]:
+        """Refusals of minutes that are over; without `now` all."""
 
 
 class HousekeepingReconciler:
@@ -14,22 +29,29 @@ class HousekeepingReconciler:
     name = "housekeeping"
     interval_seconds = 15.0
 
-    def __init__(
-        self, database: Database, clock: Clock, take_uses: Callable[[], Sequence[tuple[str, datetime, str]]]
-    ) -> None:
-        self.database, self.clock, self.take_uses = database, clock, take_uses
+    def __init__(self, database: Database, clock: Clock, settings: Settings, noted: Noted) -> None:
+        self.database, self.clock, self.settings, self.noted = database, clock, settings, noted
 
     def run(self) -> int:
-        """The last uses of keys, and idempotency keys past their day; how many of the latter were dropped."""
-        uses = self.take_uses()
-        if uses:
-            with self.database.begin() as connection:
-                api_keys.note_use(connection, uses)
+        """What was noted, and idempotency keys past their day; how many of the latter were dropped."""
+        self.write(self.clock.now())
         with self.database.read() as connection:
             if not retries.are_any_old(connection, now=self.clock.now()):
                 return 0
         with self.database.begin() as connection:
             return retries.forget_old(connection, now=self.clock.now())
 
+    def write(self, now: datetime | None) -> None:
+        """Uses of keys and sessions, and refusals: of minutes that are over, or all without `now`."""
+        uses, seen, denials = self.noted.take_uses(), self.noted.take_seen(), self.noted.take_denials(now)
+        if not (uses or seen or denials):
+            return
+        settings = self.settings
+        with self.database.begin() as connection:
+            api_keys.note_use(connection, uses)
+            sessions.note_seen(connection, seen, days=settings.session_days, idle_days=settings.session_idle_days)
+            activity.record_denials(connection, denials)
+
     def close(self) -> None:
-        """Nothing is held."""
+        """What is still in memory when the server ends is written."""
+        self.write(None)

@@ -33,11 +33,12 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     api_key_id: str | None = None
     session_id: str | None = None
     signed_in_at: int = 0
-    """Seconds since 1970; 0 for keys."""
+    """When the person last proved who they are, in this session; seconds since 1970; 0 for keys."""
     may_touch_money: bool = True
     only_teams: tuple[str, ...] | None = None
     only_permissions: tuple[str, ...] | None = None
     last_used_at: int | None = None
+    """The last use on record, of the key or the session; newer ones may wait to be written."""
     address: str = ""
 
     def reaches(self, team_id: str) -> bool:
@@ -127,12 +128,12 @@ BY_SESSION: tuple[sa.ColumnElement[Any], ...] = (
     sessions.c.id,
     sessions.c.expires_at,
     sessions.c.ended_at,
-    sessions.c.created_at,
+    sa.func.coalesce(sessions.c.authenticated_at, sessions.c.created_at).label("authenticated_at"),
     users.c.current_team_id,
     sa.literal_column("1").label("may_touch_money"),
     nothing.label("team_ids"),
     nothing.label("permissions"),
-    nothing.label("last_used_at"),
+    sa.func.coalesce(sessions.c.last_seen_at, sessions.c.created_at).label("last_used_at"),
 )
 
 
@@ -159,6 +160,21 @@ def door(target: Target, *, by_key: bool) -> Prepared:
 
 DOORS = {(target, by_key): door(target, by_key=by_key) for target in Target for by_key in (True, False)}
 NOUNS = {Target.team: "Team", Target.deployment: "Deployment", Target.ssh_key: "SSH key"}
+
+
+class Denied(msgspec.Struct, frozen=True):
+    """Who was refused, and in which team: for its activity. No team: what was asked for doesn't exist."""
+
+    caller: Caller
+    team_id: str | None
+
+
+class Stranger(NotFound):
+    """A thing of a team that the caller is no member of: to them the same answer as for what does not exist."""
+
+    def __init__(self, noun: str, denied: Denied) -> None:
+        super().__init__(noun)
+        self.denied = denied
 
 
 class Credential(msgspec.Struct, frozen=True):
@@ -194,7 +210,7 @@ def enter(
                 code="TEAM_REQUIRED",
                 details={"teamId": "required"},
             )
-        raise NotFound(NOUNS[target])
+        raise Stranger(NOUNS[target], Denied(caller, rows[0][14]))
     return caller, team
 
 

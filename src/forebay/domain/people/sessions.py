@@ -13,6 +13,7 @@ from forebay.errors import Forbidden, NotFound
 from forebay.storage.tables import sessions
 
 RECENT_SECONDS = 900
+DAY_SECONDS = 86400
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,12 +24,29 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
     address: str
     user_agent: str
+    kind: str = "program"
+    """What holds the token: `program`, `browser` or `cli`."""
+    methods: str = "password"
+    """How the person proved who they are: `password`, `password+totp`, `passkey`, `oidc:<provider>`."""
+    last_seen_at: datetime | None = None
 
 
 def begin(
-    connection: Connection, user_id: str, secret_key: bytes, *, now: datetime, days: int, address: str, user_agent: str
+    connection: Connection,
+    user_id: str,
+    secret_key: bytes,
+    *,
+    now: datetime,
+    days: int,
+    address: str,
+    user_agent: str,
+    kind: str = "program",
+    methods: str = "password",
 ) -> tuple[str, Session]:
-    """A new session: the token, shown once, and what is known of it."""
+    """A new session: the token, shown once, and what is known of it. It ends `days` after its last use.
+
+    `note_seen` moves its end, at most to the limit of all sessions.
+    """
     token = credentials.new_token(credentials.SESSION_PREFIX)
     session = Session(
         id=ids.new_id(now),
@@ -36,10 +54,16 @@ def begin(
         expires_at=now + timedelta(days=days),
         address=address[:64],
         user_agent=user_agent[:300],
+        kind=kind,
+        methods=methods,
+        last_seen_at=now,
     )
     connection.execute(
         sa.insert(sessions).values(
-            user_id=user_id, token_hash=credentials.hash_token(token, secret_key), **msgspec.structs.asdict(session)
+            user_id=user_id,
+            token_hash=credentials.hash_token(token, secret_key),
+            authenticated_at=now,
+            **msgspec.structs.asdict(session),
         )
     )
     return token, session
@@ -67,7 +91,39 @@ def end(connection: Connection, user_id: str, session_id: str, *, now: datetime)
         raise NotFound("Session")
 
 
+def end_all(connection: Connection, user_id: str, *, now: datetime, but: str | None = None) -> int:
+    """End all of a person's sessions at once, but for the one with this id; how many there were."""
+    ended = connection.execute(
+        sa.update(sessions)
+        .where(sessions.c.user_id == user_id, sessions.c.ended_at.is_(None), sessions.c.expires_at > now)
+        .where(sa.true() if but is None else sessions.c.id != but)
+        .values(ended_at=now)
+    )
+    return int(ended.rowcount)
+
+
+def note_proof(connection: Connection, session_id: str, *, now: datetime) -> None:
+    """The person has proved again who they are, within a session."""
+    connection.execute(sa.update(sessions).where(sessions.c.id == session_id).values(authenticated_at=now))
+
+
+def note_seen(connection: Connection, uses: Sequence[tuple[str, datetime]], *, days: int, idle_days: int) -> None:
+    """Record when sessions were used: each ends `idle_days` after that, and `days` after it began at the latest."""
+    for session_id, at in uses:
+        latest = sessions.c.created_at + sa.literal(days * DAY_SECONDS, sa.BigInteger)
+        idle = int(at.timestamp()) + idle_days * DAY_SECONDS
+        connection.execute(
+            sa.update(sessions)
+            .where(sessions.c.id == session_id, sessions.c.ended_at.is_(None))
+            .values(last_seen_at=at, expires_at=sa.case((latest < idle, latest), else_=idle))
+        )
+
+
 def demand_recent(signed_in_at: int, now: datetime) -> None:
     """Raise Forbidden unless the person signed in within the last quarter of an hour."""
     if int(now.timestamp()) - signed_in_at > RECENT_SECONDS:
-        raise Forbidden("Sign in again first: this needs a sign-in of the last 15 minutes.", code="SIGN_IN_AGAIN")
+        raise Forbidden(
+            "Prove first that it is you: this needs a sign-in of the last 15 minutes.",
+            code="SIGN_IN_AGAIN",
+            details={"stepUp": "/api/auth/step-up"},
+        )

@@ -117,6 +117,8 @@ deployments = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     sa.Column("lease_token", sa.String(32)),
     sa.Column("lease_until", Timestamp),
+    sa.Column("keys_due_at", Timestamp, comment="the keys on the machine are to be written then; null: they are right"),
+    sa.Column("keys_version", sa.Integer, nullable=False, server_default="0", comment="counts changes of its keys"),
     one_of("status", "deploying", "running", "stopped", "failed", "terminated", "terminated-provider"),
     one_of("desired", "running", "stopped", "terminated"),
     sa.Index("ix_deployments_team_id_id", "team_id", "id"),
@@ -126,6 +128,13 @@ deployments = sa.Table(
         sqlite_where=sa.text("due_at IS NOT NULL"),
         postgresql_where=sa.text("due_at IS NOT NULL"),
     ),
+    sa.Index(
+        "ix_deployments_keys_due",
+        "keys_due_at",
+        sqlite_where=sa.text("keys_due_at IS NOT NULL"),
+        postgresql_where=sa.text("keys_due_at IS NOT NULL"),
+    ),
+    sa.Index("ix_deployments_ssh_key_id", "ssh_key_id"),
     sa.Index(
         "ix_deployments_taking",
         "pool_id",

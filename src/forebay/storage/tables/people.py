@@ -1,4 +1,4 @@
-"""Who there is, what they belong to, what they sign in with, and what they did."""
+"""Who there is, what they belong to, who was invited, and what they did."""
 
 import sqlalchemy as sa
 
@@ -20,6 +20,10 @@ users = sa.Table(
     sa.Column("api_access_reason", sa.String(500)),
     sa.Column("api_access_at", Timestamp),
     sa.Column("created_at", Timestamp, nullable=False),
+    sa.Column("totp_secret", sa.String(200), comment="sealed under the secret key"),
+    sa.Column("totp_confirmed_at", Timestamp, comment="null: not in use yet"),
+    sa.Column("totp_last_step", sa.BigInteger, comment="the last 30 seconds whose code was used: none is good twice"),
+    sa.Column("deleted_at", Timestamp, comment="name and address are gone then; what was done stays"),
     one_of("api_access", "none", "requested", "approved", "refused"),
 )
 
@@ -50,51 +54,45 @@ memberships = sa.Table(
     one_of("role", "owner", "admin", "member"),
 )
 
-sessions = sa.Table(
-    "sessions",
+invitations = sa.Table(
+    "invitations",
     metadata,
     sa.Column("id", ID, primary_key=True),
-    sa.Column("user_id", ID, sa.ForeignKey("users.id"), nullable=False, index=True),
+    sa.Column("team_id", ID, sa.ForeignKey("teams.id"), nullable=False),
+    sa.Column("email", sa.String(320), nullable=False),
+    sa.Column("email_key", sa.String(320), nullable=False, index=True),
+    sa.Column("role", sa.String(20), nullable=False),
+    sa.Column("state", sa.String(12), nullable=False, comment="what expired is pending until somebody closes it"),
     sa.Column("token_hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("invited_by", ID, sa.ForeignKey("users.id"), nullable=False),
     sa.Column("created_at", Timestamp, nullable=False),
+    sa.Column("sent_at", Timestamp, nullable=False, comment="the present link"),
     sa.Column("expires_at", Timestamp, nullable=False),
-    sa.Column("ended_at", Timestamp),
-    sa.Column("address", sa.String(64), nullable=False),
-    sa.Column("user_agent", sa.String(300), nullable=False),
+    sa.Column("closed_at", Timestamp),
+    sa.Column("closed_by", ID, sa.ForeignKey("users.id")),
+    one_of("role", "owner", "admin", "member"),
+    one_of("state", "pending", "accepted", "declined", "revoked", "expired"),
+    sa.Index("ix_invitations_team_id_id", "team_id", "id"),
+    sa.Index(
+        "uq_invitations_pending",
+        "team_id",
+        "email_key",
+        unique=True,
+        sqlite_where=sa.text("state = 'pending'"),
+        postgresql_where=sa.text("state = 'pending'"),
+    ),
 )
 
-api_keys = sa.Table(
-    "api_keys",
+sent_links = sa.Table(
+    "sent_links",
     metadata,
     sa.Column("id", ID, primary_key=True),
-    sa.Column("user_id", ID, sa.ForeignKey("users.id"), nullable=False, index=True),
-    sa.Column("name", sa.String(80), nullable=False),
-    sa.Column("secret_hash", sa.String(64), nullable=False, unique=True),
-    sa.Column("first_characters", sa.String(32), nullable=False),
-    sa.Column("last_characters", sa.String(4), nullable=False),
-    sa.Column("created_at", Timestamp, nullable=False),
-    sa.Column("expires_at", Timestamp),
-    sa.Column("revoked_at", Timestamp),
-    sa.Column("last_used_at", Timestamp),
-    sa.Column("last_used_from", sa.String(64)),
-    sa.Column("current_team_id", ID, sa.ForeignKey("teams.id"), nullable=False),
-    sa.Column("may_touch_money", sa.Boolean, nullable=False, default=False),
-    sa.Column("team_ids", Document, comment="narrowed to these teams; null: all of its owner's"),
-    sa.Column("permissions", Document, comment="narrowed to these permissions; null: all of its owner's role"),
-)
-
-mail_tokens = sa.Table(
-    "mail_tokens",
-    metadata,
-    sa.Column("id", ID, primary_key=True),
-    sa.Column("user_id", ID, sa.ForeignKey("users.id"), nullable=False, index=True),
     sa.Column("purpose", sa.String(20), nullable=False),
-    sa.Column("token_hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("team_id", ID, comment="null: asked for by whoever gave the address"),
     sa.Column("email_key", sa.String(320), nullable=False),
-    sa.Column("created_at", Timestamp, nullable=False),
-    sa.Column("expires_at", Timestamp, nullable=False),
-    sa.Column("used_at", Timestamp),
-    one_of("purpose", "verify"),
+    sa.Column("at", Timestamp, nullable=False, index=True),
+    sa.Index("ix_sent_links_email_key_at", "email_key", "at"),
+    sa.Index("ix_sent_links_team_id_at", "team_id", "at"),
 )
 
 sign_up_invitations = sa.Table(
@@ -120,5 +118,8 @@ activity = sa.Table(
     sa.Column("object_id", sa.String(80)),
     sa.Column("details", Document),
     sa.Index("ix_activity_team_id_id", "team_id", "id"),
+    sa.Index("ix_activity_user_id_id", "user_id", "id"),
+    sa.Index("ix_activity_team_id_action_id", "team_id", "action", "id"),
+    sa.Index("ix_activity_team_id_object_id_id", "team_id", "object_id", "id"),
     one_of("outcome", "done", "denied"),
 )
