@@ -6,56 +6,57 @@ Callers, all but the last two with an API key:
     revoked     the owner's key, revoked        reader      a member of a read-only team
     expired     the owner's key, expired        deployer    a member of a deploy-only team
     stranger    a member of no team here        starter     the same, on a machine they started themselves
-    operator    of the platform, no member      admin       an admin
-    elsewhere   the owner, key narrowed to      owner       the owner
-                another team                    person      the owner, signed in: a session
+    removed     a member until a moment ago     admin       an admin
+    operator    of the platform, no member      owner       the owner
+    elsewhere   the owner, key narrowed to      person      the owner, signed in: a session
+                another team
 """
 
 CALLERS = (
-    "nobody", "revoked", "expired", "stranger", "operator", "elsewhere", "looking", "reader", "deployer", "starter",
+    "nobody", "revoked", "expired", "stranger", "removed", "operator", "elsewhere", "looking", "reader", "deployer", "starter",
     "admin", "owner", "person",
 )  # fmt: skip
 
 ROWS = """
-                                          nob rev exp str ope els loo rea dep sta adm own per
-GET /api/providers                        200 200 200 200 200 200 200 200 200 200 200 200 200
-GET /api/gpu-offers                       200 200 200 200 200 200 200 200 200 200 200 200 200
-GET /api/kubernetes/versions              200 200 200 200 200 200 200 200 200 200 200 200 200
-GET /api/kubernetes/{cluster_id}/health   401 401 401 404 404 404 404 404 404 404 404 404 404
+                                          nob rev exp str rem ope els loo rea dep sta adm own per
+GET /api/providers                        200 200 200 200 200 200 200 200 200 200 200 200 200 200
+GET /api/gpu-offers                       200 200 200 200 200 200 200 200 200 200 200 200 200 200
+GET /api/kubernetes/versions              200 200 200 200 200 200 200 200 200 200 200 200 200 200
+GET /api/kubernetes/{cluster_id}/health   401 401 401 404 404 404 404 404 404 404 404 404 404 404
 
-POST /api/auth/sign-up                    202 202 202 202 202 202 202 202 202 202 202 202 202
-POST /api/auth/verify                     400 400 400 400 400 400 400 400 400 400 400 400 400
-POST /api/auth/sign-in                    401 401 401 401 401 401 401 401 401 401 401 401 401
-POST /api/auth/sign-out                   401 401 401 403 403 403 403 403 403 403 403 403 200
-GET /api/auth/sessions                    401 401 401 403 403 403 403 403 403 403 403 403 200
-DELETE /api/auth/sessions/{session_id}    401 401 401 403 403 403 403 403 403 403 403 403 200
+POST /api/auth/sign-up                    202 202 202 202 202 202 202 202 202 202 202 202 202 202
+POST /api/auth/verify                     400 400 400 400 400 400 400 400 400 400 400 400 400 400
+POST /api/auth/sign-in                    401 401 401 401 401 401 401 401 401 401 401 401 401 401
+POST /api/auth/sign-out                   401 401 401 403 403 403 403 403 403 403 403 403 403 200
+GET /api/auth/sessions                    401 401 401 403 403 403 403 403 403 403 403 403 403 200
+DELETE /api/auth/sessions/{session_id}    401 401 401 403 403 403 403 403 403 403 403 403 403 200
 
-GET /api/me                               401 401 401 200 200 200 200 200 200 200 200 200 200
-PUT /api/me/current-team                  401 401 401 404 404 404 403 403 403 403 403 403 200
-GET /api/api-keys                         401 401 401 403 403 403 403 403 403 403 403 403 200
-POST /api/api-keys                        401 401 401 403 403 403 403 403 403 403 403 403 201
-DELETE /api/api-keys/{key_id}             401 401 401 403 403 403 403 403 403 403 403 403 200
-GET /api/api-access                       401 401 401 200 200 200 200 200 200 200 200 200 200
-POST /api/api-access                      401 401 401 403 403 403 403 403 403 403 403 403 200
+GET /api/me                               401 401 401 200 200 200 200 200 200 200 200 200 200 200
+PUT /api/me/current-team                  401 401 401 404 404 404 404 403 403 403 403 403 403 200
+GET /api/api-keys                         401 401 401 403 403 403 403 403 403 403 403 403 403 200
+POST /api/api-keys                        401 401 401 403 403 403 403 403 403 403 403 403 403 201
+DELETE /api/api-keys/{key_id}             401 401 401 403 403 403 403 403 403 403 403 403 403 200
+GET /api/api-access                       401 401 401 200 200 200 200 200 200 200 200 200 200 200
+POST /api/api-access                      401 401 401 403 403 403 403 403 403 403 403 403 403 200
 
-GET /api/teams                            401 401 401 200 200 200 200 200 200 200 200 200 200
-GET /api/teams/{team_id}                  401 401 401 404 404 404 200 200 200 200 200 200 200
-GET /api/balance                          401 401 401 200 200 200 200 200 200 200 200 200 200
+GET /api/teams                            401 401 401 200 200 200 200 200 200 200 200 200 200 200
+GET /api/teams/{team_id}                  401 401 401 404 404 404 404 200 200 200 200 200 200 200
+GET /api/balance                          401 401 401 200 200 200 200 200 200 200 200 200 200 200
 
-GET /api/ssh-keys                         401 401 401 404 404 404 200 200 200 200 200 200 200
-POST /api/ssh-keys                        401 401 401 404 404 404 403 403 403 403 201 201 201
-GET /api/ssh-keys/{key_id}                401 401 401 404 404 404 200 200 200 200 200 200 200
-DELETE /api/ssh-keys/{key_id}             401 401 401 404 404 404 403 403 403 403 200 200 200
+GET /api/ssh-keys                         401 401 401 404 404 404 404 200 200 200 200 200 200 200
+POST /api/ssh-keys                        401 401 401 404 404 404 404 403 403 403 403 201 201 201
+GET /api/ssh-keys/{key_id}                401 401 401 404 404 404 404 200 200 200 200 200 200 200
+DELETE /api/ssh-keys/{key_id}             401 401 401 404 404 404 404 403 403 403 403 200 200 200
 
-POST /api/deployments                     401 401 401 404 404 404 403 403 201 201 201 201 201
-GET /api/deployments                      401 401 401 404 404 404 200 200 200 200 200 200 200
-GET /api/deployments/{deployment_id}      401 401 401 404 404 404 200 200 200 200 200 200 200
-PATCH /api/deployments/{deployment_id}    401 401 401 404 404 404 403 403 403 200 200 200 200
-DELETE /api/deployments/{deployment_id}   401 401 401 404 404 404 403 403 403 200 200 200 200
-GET /api/deployments/{deployment_id}/can-terminate  401 401 401 404 404 404 200 200 200 200 200 200 200
-GET /api/deployments/{deployment_id}/events         401 401 401 404 404 404 200 200 200 200 200 200 200
-POST /api/deployments/{deployment_id}/stop          401 401 401 404 404 404 403 403 403 200 200 200 200
-POST /api/deployments/{deployment_id}/start         401 401 401 404 404 404 403 403 403 409 409 409 409
+POST /api/deployments                     401 401 401 404 404 404 404 403 403 201 201 201 201 201
+GET /api/deployments                      401 401 401 404 404 404 404 200 200 200 200 200 200 200
+GET /api/deployments/{deployment_id}      401 401 401 404 404 404 404 200 200 200 200 200 200 200
+PATCH /api/deployments/{deployment_id}    401 401 401 404 404 404 404 403 403 403 200 200 200 200
+DELETE /api/deployments/{deployment_id}   401 401 401 404 404 404 404 403 403 403 200 200 200 200
+GET /api/deployments/{deployment_id}/can-terminate  401 401 401 404 404 404 404 200 200 200 200 200 200 200
+GET /api/deployments/{deployment_id}/events         401 401 401 404 404 404 404 200 200 200 200 200 200 200
+POST /api/deployments/{deployment_id}/stop          401 401 401 404 404 404 404 403 403 403 200 200 200 200
+POST /api/deployments/{deployment_id}/start         401 401 401 404 404 404 404 403 403 403 409 409 409 409
 """
 
 

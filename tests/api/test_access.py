@@ -36,6 +36,9 @@ def scene(cloud: Cloud) -> Scene:
     reading = cloud.team(owner, mode=MemberMode.read_only, credits_micros=10_000_000_000)
     for where, person, role in ((team, admin, Role.admin), (team, mia, Role.member), (reading, mia, Role.member)):
         cloud.join(where, person, role)
+    removed = cloud.person("Remo")
+    cloud.join(team, removed, Role.admin)
+    cloud.leave(team, removed)
     revoked = cloud.post("/api/api-keys", owner.session, {"name": "x"}).ok(201)
     cloud.send("DELETE", f"/api/api-keys/{revoked['id']}", owner.session).ok()
     expired = cloud.key(owner.id, team, days=1)
@@ -51,6 +54,7 @@ def scene(cloud: Cloud) -> Scene:
             "revoked": revoked["secret"],
             "expired": expired,
             "stranger": cloud.person().key,
+            "removed": removed.key,
             "operator": cloud.person(is_operator=True).key,
             "elsewhere": cloud.key(owner.id, owner.team, team_ids=[owner.team]),
             "looking": cloud.key(owner.id, team, permissions=[Permission.see]),
