@@ -10,6 +10,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message
 
 from forebay import mail
+from forebay.domain.people.letters import Letter
 from forebay.mail import MailNotSent
 from forebay.settings import Settings
 
@@ -73,3 +74,28 @@ def test_without_a_server_mail_goes_to_the_outbox_once_and_for_its_owner_alone(t
     found = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
     assert (found["To"], found.get_content()) == ("ann@x.test", "text\n")
     assert str(tmp_path) in sender.description
+
+
+def test_a_letter_arrives_as_text_and_as_html_that_say_the_same(server: OnFreePort, tmp_path: Path) -> None:
+    letter = Letter(
+        subject="You are invited",
+        name="<img src=x onerror=alert(1)>",
+        paragraphs=["Ann & Bob invite you to “Rock & <b>Roll</b>”.", "One\ntwo."],
+        label="Look at it",
+        link="https://cloud.test/invitations/abc?x=1&y=2",
+        after=["Good for 7 days."],
+    )
+    settings = Settings(data_dir=tmp_path, smtp_url=f"smtp://127.0.0.1:{server.port}")
+    mail.sender(settings).send("abc", "ann@x.test", letter.subject, letter.text(), letter.html())
+    (found,) = server.handler.found
+    parsed = email.message_from_bytes(found.as_bytes(), policy=email.policy.default)
+    assert parsed.get_content_type() == "multipart/alternative"
+    plain, html = (parsed.get_body((kind,)).get_content() for kind in ("plain", "html"))  # type: ignore[union-attr]
+    assert plain.split("\n\n")[1] == letter.paragraphs[0]
+    assert letter.link in plain
+    assert "<img" not in html
+    assert "<b>" not in html
+    assert "Ann &amp; Bob" in html
+    assert 'href="https://cloud.test/invitations/abc?x=1&amp;y=2"' in html
+    assert "Good for 7 days." in html
+    assert "One<br>two." in html

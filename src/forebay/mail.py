@@ -26,11 +26,13 @@ class Sender(Protocol):
 
     description: str
 
-    def send(self, message_id: str, recipient: str, subject: str, text: str) -> None:
+    def send(self, message_id: str, recipient: str, subject: str, text: str, html: str | None = None) -> None:
         """Send it or raise MailNotSent."""
 
 
-def compose(sender: str, message_id: str, recipient: str, subject: str, text: str) -> EmailMessage:
+def compose(
+    sender: str, message_id: str, recipient: str, subject: str, text: str, html: str | None = None
+) -> EmailMessage:
     """The mail itself."""
     message = EmailMessage()
     domain = parseaddr(sender)[1].partition("@")[2] or "localhost"
@@ -38,6 +40,8 @@ def compose(sender: str, message_id: str, recipient: str, subject: str, text: st
     message["Date"], message["Message-ID"] = formatdate(), f"<{message_id}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(text)
+    if html is not None:
+        message.add_alternative(html, subtype="html")
     return message
 
 
@@ -48,13 +52,13 @@ class Outbox:
         self.folder, self.mail_from = folder, mail_from
         self.description = f"written to {folder}"
 
-    def send(self, message_id: str, recipient: str, subject: str, text: str) -> None:
+    def send(self, message_id: str, recipient: str, subject: str, text: str, html: str | None = None) -> None:
         """Write the mail; the same one twice is one file."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.folder / f"{message_id}.eml"
         partial = path.with_suffix(".partial")
         partial.touch(mode=0o600)
-        partial.write_bytes(compose(self.mail_from, message_id, recipient, subject, text).as_bytes())
+        partial.write_bytes(compose(self.mail_from, message_id, recipient, subject, text, html).as_bytes())
         partial.rename(path)
 
 
@@ -69,9 +73,9 @@ class Smtp:
         self.mail_from = mail_from
         self.description = f"sent through {self.host}:{self.port}"
 
-    def send(self, message_id: str, recipient: str, subject: str, text: str) -> None:
+    def send(self, message_id: str, recipient: str, subject: str, text: str, html: str | None = None) -> None:
         """Hand it to the server or raise MailNotSent. A password is never sent over a connection without TLS."""
-        message = compose(self.mail_from, message_id, recipient, subject, text)
+        message = compose(self.mail_from, message_id, recipient, subject, text, html)
         try:
             with self.connect() as server:
                 if self.user:

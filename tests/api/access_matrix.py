@@ -13,8 +13,8 @@ Callers, all but the last two with an API key:
 """
 
 CALLERS = (
-    "nobody", "revoked", "expired", "stranger", "removed", "operator", "elsewhere", "looking", "reader", "deployer", "starter",
-    "admin", "owner", "person",
+    "nobody", "revoked", "expired", "stranger", "removed", "operator", "elsewhere", "looking", "reader", "deployer",
+    "starter", "admin", "owner", "person",
 )  # fmt: skip
 
 ROWS = """

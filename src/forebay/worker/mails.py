@@ -34,7 +34,7 @@ class MailReconciler:
     def send(self, mail: mails.Mail) -> None:
         """Send one and note the outcome."""
         try:
-            self.sender.send(mail.id, mail.recipient, mail.subject, mail.text)
+            self.sender.send(mail.id, mail.recipient, mail.subject, mail.text, mail.html)
         except (MailNotSent, OSError) as reason:
             log.warning("mail not sent", extra={"mail": mail.id, "reason": str(reason)})
             self.failed(mail, str(reason))

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay import ids
+from forebay.domain.people.letters import Letter
 from forebay.domain.people.roles import Role
 from forebay.storage.tables import mails, memberships, users
 
@@ -26,14 +27,29 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     recipient: str
     subject: str
     text: str
+    html: str | None = None
     attempts: int = 0
 
 
-def queue(connection: Connection, *, recipient: str, subject: str, text: str, now: datetime) -> None:
+def send(connection: Connection, recipient: str, letter: Letter, *, now: datetime) -> None:
+    """Write a letter that will be sent, as text and as HTML, once the transaction is committed."""
+    queue(connection, recipient=recipient, subject=letter.subject, text=letter.text(), html=letter.html(), now=now)
+
+
+def queue(
+    connection: Connection, *, recipient: str, subject: str, text: str, now: datetime, html: str | None = None
+) -> None:
     """Write a mail that will be sent once the transaction is committed."""
     connection.execute(
         sa.insert(mails).values(
-            id=ids.new_id(now), recipient=recipient, subject=subject, text=text, created_at=now, due_at=now, attempts=0
+            id=ids.new_id(now),
+            recipient=recipient,
+            subject=subject[:300],
+            text=text,
+            html=html,
+            created_at=now,
+            due_at=now,
+            attempts=0,
         )
     )
 
@@ -75,7 +91,7 @@ def take_due(connection: Connection, *, now: datetime, limit: int = 20) -> Seque
 def note_sent(connection: Connection, mail_id: str, *, now: datetime) -> None:
     """It went out; its text, which may hold a link that opens a door, is blanked."""
     connection.execute(
-        sa.update(mails).where(mails.c.id == mail_id).values(sent_at=now, due_at=None, text="", error=None)
+        sa.update(mails).where(mails.c.id == mail_id).values(sent_at=now, due_at=None, text="", html=None, error=None)
     )
 
 
