@@ -47,8 +47,8 @@ def upgrade(url: str) -> bool:
         database.close()
 
 
-def run(connection: sa.Connection) -> None:
-    """Run what is missing on this connection, alone."""
+def run(connection: sa.Connection, revision: str = "head") -> None:
+    """Run what is missing up to a revision on this connection, alone."""
     from alembic import command
     from alembic.config import Config
 
@@ -58,4 +58,4 @@ def run(connection: sa.Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
