@@ -51,7 +51,7 @@ def fill(connection: sa.Connection, table: sa.Table) -> None:
             row[column.name] = APART[column.name]
         elif words:
             row[column.name] = words[0]
-        elif column.foreign_keys or isinstance(column.type, sa.String) and column.primary_key:
+        elif column.foreign_keys or (isinstance(column.type, sa.String) and column.primary_key):
             row[column.name] = ROW_ID
         elif column.nullable:
             continue
