@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cloud
+import msgspec
+
+from benchmarks import cedar, cloud
 from benchmarks.figures import Figure, note
 from forebay.app import Forebay, build_api
 from forebay.domain.people import credentials
 from forebay.domain.people.access import Credential, Target, enter
-from forebay.domain.people.roles import Permission
+from forebay.domain.people.roles import MemberMode, Permission, Role
 from forebay.settings import Settings
 
 ROUNDS = 100
@@ -44,9 +46,21 @@ def measure(forebay: Forebay, prepared: cloud.Cloud) -> Iterator[Figure]:
         _, team = enter(connection, credential, Target.current, None, now=now)
     assert team is not None
     permission = best(lambda: team.demand(Permission.see))
+    asked = [
+        (msgspec.structs.replace(team, role=role, member_mode=mode), wanted)
+        for role in Role
+        for mode in MemberMode
+        for wanted in Permission
+    ]
+    all_of_them = best(lambda: [context.reach(wanted) for context, wanted in asked]) / len(asked)
+    peers = {parses_once: cedar.microseconds(parses_once=parses_once) for parses_once in (False, True)}
+    note(f"{1e6 / all_of_them:.0f} checks/s, over the whole table; cedarpy {1e6 / peers[False]:.0f} checks/s given the")
+    note(f"texts each time, {1e6 / peers[True]:.0f} checks/s given what it has parsed once")
     note(f"request {request:.0f} us, of which enter {entered:.1f} us and the permission {permission:.2f} us")
     yield Figure("access-enter", entered, "us", "<=", 100)
     yield Figure("access-permission-share", permission / request * 100, "%", "<=", 1)
+    yield Figure("access-check-to-cedarpy", peers[False] / all_of_them, "x", ">=", 400)
+    yield Figure("access-check-to-cedarpy-parsed-once", peers[True] / all_of_them, "x", ">=", 10)
 
 
 def best(call: Callable[[], object]) -> float:

@@ -8,49 +8,23 @@ twenty of them without instances: of the objects that it makes without a cloud, 
 It is installed, pinned with all that it needs, into an environment of its own under `.cache/` when it is first wanted.
 """
 
-import hashlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.cloud import MACHINES
-from benchmarks.figures import note
+from benchmarks.peers import installed
 from benchmarks.processes import Request, Server, free_port, server
 
-REQUIREMENTS = Path(__file__).with_name("dstack-requirements.txt")
-ENVIRONMENTS = Path(__file__).parent.parent / ".cache"
 TOKEN = "dstack-benchmark-token"
 NOWHERE = "http://127.0.0.1:9"
 
 
-def installed() -> Path:
+def program() -> Path:
     """The `dstack` program, installed first if need be; takes a minute or two then."""
-    digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
-    folder = ENVIRONMENTS / f"dstack-{digest}"
-    stamp = folder / "is-complete"
-    if not stamp.exists():
-        note(f"installing the peer dstack into {folder} (once)")
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        pip: list[str | Path] = [
-            folder / "bin" / "python",
-            "-m",
-            "pip",
-            "--disable-pip-version-check",
-            "--quiet",
-            "--quiet",
-            "install",
-            "--no-deps",
-        ]
-        subprocess.run([*pip, "-r", REQUIREMENTS], check=True, stdout=sys.stderr)
-        stamp.touch()
-        if os.geteuid() == 0:
-            # What root writes into a checkout, its owner could not remove.
-            subprocess.run(["chown", "-R", f"--reference={ENVIRONMENTS.parent}", ENVIRONMENTS], check=True)
-    return folder / "bin" / "dstack"
+    return installed("dstack") / "dstack"
 
 
 def environment(data_dir: Path) -> dict[str, str]:
@@ -89,7 +63,7 @@ def running(data_dir: Path, *, processors: list[int]) -> Iterator[Server]:
     """Its server over this folder, until the end of the block."""
     wanted = list_request(free_port())
     command: list[str | Path] = [
-        installed(),
+        program(),
         "server",
         "--host",
         "127.0.0.1",
