@@ -59,6 +59,9 @@ class Settings:
     session_days: int = setting(30, "Days until a session ends, however much it is used.")
     session_idle_days: int = setting(14, "Days until a session ends that is not used.")
     api_key_prefix: str = setting("fby_pk_", "What API keys begin with.")
+    require_second_factor: Literal["nobody", "operators", "everyone"] = setting(
+        "nobody", "Who must sign in with a passkey, or with a second factor beside the password, to do anything."
+    )
     api_access: Literal["approved", "everyone"] = setting(
         "approved", "Who may make API keys: accounts an operator has approved, or everyone."
     )

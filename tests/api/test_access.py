@@ -11,7 +11,7 @@ from litestar.routes import HTTPRoute
 
 from forebay.api.route import Needs, Route
 from forebay.domain.people.roles import MemberMode, Permission, Role
-from forebay.storage.tables import memberships, teams
+from forebay.storage.tables import memberships, sessions, teams
 from tests.api.access_matrix import CALLERS, TABLE, UNDECLARED
 from tests.api.cloud import ABSENT, ROUTES, Cloud, Person, new_public_key
 
@@ -252,3 +252,23 @@ def test_keys_that_are_none(cloud: Cloud) -> None:
     assert all(answer.headers["www-authenticate"] == "Bearer" for answer in answers)
     for line in (f"bearer {key}", f"BEARER {key}", f"Bearer  {key} "):
         assert cloud.get("/api/me", headers={"authorization": line}).status == 200
+
+
+@pytest.mark.parametrize(("required_of", "operator", "member"), [("operators", 403, 200), ("everyone", 403, 403)])
+def test_a_second_factor_where_one_is_required(cloud: Cloud, required_of: str, operator: int, member: int) -> None:
+    people = cloud.person(is_operator=True), cloud.person()
+    settings = cloud.door.services.settings
+    object.__setattr__(settings, "require_second_factor", required_of)
+    try:
+        for person, status in zip(people, (operator, member), strict=True):
+            answer = cloud.get("/api/teams", person.session)
+            assert answer.status == status
+            if status == 403:
+                answer.refused(403, "SECOND_FACTOR_NEEDED")
+            assert cloud.get("/api/auth/sessions", person.session).status == 200, "to set one up"
+            assert cloud.get("/api/teams", person.key).status == 200, "keys are what they are"
+            with cloud.database.begin() as connection:
+                connection.execute(sessions.update().where(sessions.c.user_id == person.id).values(methods="passkey"))
+            assert cloud.get("/api/teams", person.session).status == 200
+    finally:
+        object.__setattr__(settings, "require_second_factor", "nobody")

@@ -37,6 +37,8 @@ log = logging.getLogger("forebay.access")
 errors = logging.getLogger("forebay.errors")
 
 INLINE_ROWS = 100
+WITH_ONE_FACTOR = ("/api/auth/",)
+"""What a session of one factor may do where two are asked for: set up the second."""
 SEEN_SECONDS = 60
 """How fresh the record of a session's last use is kept."""
 THREADS = 8
@@ -309,6 +311,8 @@ class Door:
         if counts:
             self.count_known(credential)
         self.note_use(call.person, call.now)
+        if not route.path.startswith(WITH_ONE_FACTOR):
+            call.person.demand_second_factor(settings.require_second_factor)
         if route.needs is Needs.session:
             call.demand_session()
         elif route.needs is Needs.operator:

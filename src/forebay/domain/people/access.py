@@ -34,12 +34,23 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str | None = None
     signed_in_at: int = 0
     """When the person last proved who they are, in this session; seconds since 1970; 0 for keys."""
+    has_two_factors: bool = False
+    """Whether this session was begun with two factors, or one passkey, which is two."""
     may_touch_money: bool = True
     only_teams: tuple[str, ...] | None = None
     only_permissions: tuple[str, ...] | None = None
     last_used_at: int | None = None
     """The last use on record, of the key or the session; newer ones may wait to be written."""
     address: str = ""
+
+    def demand_second_factor(self, required_of: str) -> None:
+        """Raise Forbidden where one is required (of `operators` or `everyone`) and this session has none."""
+        is_required = required_of == "everyone" or (required_of == "operators" and self.is_operator)
+        if is_required and self.session_id is not None and not self.has_two_factors:
+            raise Forbidden(
+                "This cloud asks for a second factor: add a passkey or an authenticator app, and sign in with it.",
+                code="SECOND_FACTOR_NEEDED",
+            )
 
     def reaches(self, team_id: str) -> bool:
         """Whether the key isn't narrowed away from the team."""
@@ -123,6 +134,7 @@ BY_KEY: tuple[sa.ColumnElement[Any], ...] = (
     api_keys.c.team_ids,
     api_keys.c.permissions,
     api_keys.c.last_used_at,
+    nothing.label("methods"),
 )
 BY_SESSION: tuple[sa.ColumnElement[Any], ...] = (
     sessions.c.id,
@@ -134,7 +146,13 @@ BY_SESSION: tuple[sa.ColumnElement[Any], ...] = (
     nothing.label("team_ids"),
     nothing.label("permissions"),
     sa.func.coalesce(sessions.c.last_seen_at, sessions.c.created_at).label("last_used_at"),
+    sessions.c.methods,
 )
+
+
+CREDENTIAL = len(BY_KEY)
+TEAM_AT = CREDENTIAL + len(PERSON)
+"""Where in the row the person begins, and where the team does."""
 
 
 def door(target: Target, *, by_key: bool) -> Prepared:
@@ -210,7 +228,7 @@ def enter(
                 code="TEAM_REQUIRED",
                 details={"teamId": "required"},
             )
-        raise Stranger(NOUNS[target], Denied(caller, rows[0][14]))
+        raise Stranger(NOUNS[target], Denied(caller, rows[0][TEAM_AT]))
     return caller, team
 
 
@@ -227,10 +245,11 @@ def read(row: tuple[Any, ...], credential: Credential, *, now: int) -> tuple[Cal
             team_ids,
             permissions,
             last_used_at,
+            methods,
         ),
         (user_id, email, name, is_operator, api_access),
         (team_id, team_name, slug, number, member_mode, frozen_at, role),
-    ) = row[:9], row[9:14], row[14:]
+    ) = row[:CREDENTIAL], row[CREDENTIAL:TEAM_AT], row[TEAM_AT:]
     # What was ended stays ended, even if the clock goes back behind that moment.
     if ended_at is not None or (expires_at is not None and expires_at <= now):
         raise Unauthenticated
@@ -244,6 +263,7 @@ def read(row: tuple[Any, ...], credential: Credential, *, now: int) -> tuple[Cal
         api_key_id=credential_id if credential.is_key else None,
         session_id=None if credential.is_key else credential_id,
         signed_in_at=0 if credential.is_key else created_at,
+        has_two_factors=methods is not None and ("+" in methods or methods == "passkey"),
         may_touch_money=bool(may_touch_money),
         only_teams=None if team_ids is None else msgspec.json.decode(team_ids, type=tuple[str, ...]),
         only_permissions=None if permissions is None else msgspec.json.decode(permissions, type=tuple[str, ...]),
