@@ -38,6 +38,7 @@ from forebay.worker.housekeeping import HousekeepingReconciler
 from forebay.worker.loop import Reconciler, Worker
 from forebay.worker.mails import MailReconciler
 from forebay.worker.sightings import SightingReconciler
+from forebay.worker.ssh_keys import SshKeyReconciler
 from forebay.worker.ssh_probe import answers
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ class Forebay:
                     disk_grace_days=settings.disk_grace_days,
                     nudge=self.nudge,
                 ),
+                SshKeyReconciler(database, self.providers, clock),
                 MailReconciler(database, self.sender, clock),
                 *more,
             ],

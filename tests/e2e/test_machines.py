@@ -91,3 +91,25 @@ def test_a_machine_that_was_taken_away_is_terminated_by_the_provider(demo: Cloud
     assert found["stoppedAt"] is not None
     demo.await_quiet()
     assert demo.violations() == []
+
+
+def test_a_key_deleted_from_the_team_opens_no_machine_any_more(demo: Cloud, owner: Client, tmp_path: Path) -> None:
+    private = tmp_path / "leaving"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(private)], check=True)
+    team = demo.facts["teams"][0]["id"]
+    added = owner.post(
+        "/api/ssh-keys", {"name": "leaving", "publicKey": private.with_suffix(".pub").read_text(), "teamId": team}
+    ).json()
+    machine = demo.launch(owner, sshKeyId=added["id"])
+    assert demo.ssh(machine, "echo in", key=private).returncode == 0
+    assert owner.delete(f"/api/ssh-keys/{added['id']}").status_code == 200
+
+    def is_shut_out() -> bool:
+        return "Permission denied" in demo.ssh(machine, "true", key=private).stderr
+
+    eventually(is_shut_out, "the key opens the machine no more", within=60, every=0.2)
+    assert owner.deployment(machine["id"])["status"] == "running"
+    assert demo.containers()[machine["id"]] == "running"
+    events = owner.get(f"/api/deployments/{machine['id']}/events?limit=100")["events"]
+    assert "ssh-key-removed" in [event["kind"] for event in events]
+    assert owner.delete(f"/api/deployments/{machine['id']}").status_code == 200

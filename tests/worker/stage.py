@@ -32,6 +32,7 @@ from forebay.worker.deduction_cycle import CycleReconciler
 from forebay.worker.deployments import DeploymentReconciler
 from forebay.worker.mails import MailReconciler
 from forebay.worker.sightings import SightingReconciler
+from forebay.worker.ssh_keys import SshKeyReconciler
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DOLLAR = 1_000_000
@@ -132,6 +133,7 @@ class Forebay:
         self.cycle = CycleReconciler(
             database, clock, self.sightings, self.guard, cycle_seconds=60, disk_grace_days=7, nudge=self.nudged.add
         )
+        self.keys = SshKeyReconciler(database, providers, clock, executor=AtOnce())
         self.mails = MailReconciler(database, outbox, clock)
 
 
@@ -252,6 +254,11 @@ class Stage:
         """An accepted terminate."""
         with (database or self.database).begin() as connection:
             deployments.terminate(connection, team.context, deployment_id, now=self.clock.now())
+
+    def delete_key(self, team: Team, key_id: str, database: Any = None) -> None:
+        """The key is taken out of the team."""
+        with (database or self.database).begin() as connection:
+            ssh_keys.delete(connection, team.id, key_id, now=self.clock.now())
 
     # What time brings.
 

@@ -120,10 +120,11 @@ def show(call: Call, key_id: str) -> SshKey:
     answers=Success,
 )
 def delete(call: Call, key_id: str) -> Success:
-    """Take a key out of the team. It can't be chosen any more."""
+    """Take a key out of the team. It can't be chosen any more, and is off every machine within 60 seconds."""
     key = ssh_keys.get(call.connection, call.team.team_id, key_id)
     ssh_keys.delete(call.connection, call.team.team_id, key_id, now=call.now)
     note(call, "delete", key_id, key.fingerprint)
+    call.nudge("ssh-keys")
     return Success(success=True)
 
 

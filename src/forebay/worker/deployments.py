@@ -27,9 +27,9 @@ from forebay.compute.base import (
     ProviderUnavailable,
     Rejected,
 )
-from forebay.domain.machines import alerts, lifecycle
+from forebay.domain.machines import alerts, authorized_keys, lifecycle
 from forebay.domain.machines.deployments import Deployment, Desired, Limits, Status, slug
-from forebay.domain.machines.lifecycle import Lost, Reach
+from forebay.domain.machines.lifecycle import LaunchFacts, Lost, Reach
 from forebay.storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -193,20 +193,26 @@ class DeploymentReconciler:
             if deployment.started_at is not None:
                 provider.start(deployment.id)
             else:
-                provider.launch(self.spec(deployment))
+                self.launch(deployment, provider)
             with self.database.begin() as connection:
                 if not lifecycle.prolong(connection, deployment.id, token, now=self.clock.now(), seconds=LEASE_SECONDS):
                     raise Lost
         return self.wait_for_ssh(deployment, token, provider)
 
-    def spec(self, deployment: Deployment) -> LaunchSpec:
-        """What the provider is told."""
+    def launch(self, deployment: Deployment, provider: Provider) -> None:
+        """Launch with the keys that are right now; if they aren't any more afterwards, they are written again."""
         with self.database.read() as connection:
-            team_number, public_key = lifecycle.launch_facts(connection, deployment)
+            facts = lifecycle.launch_facts(connection, deployment)
+        provider.launch(self.spec(deployment, facts))
+        with self.database.begin() as connection:
+            authorized_keys.recheck(connection, deployment.id, facts.keys_version, now=self.clock.now())
+
+    def spec(self, deployment: Deployment, facts: LaunchFacts) -> LaunchSpec:
+        """What the provider is told."""
         return LaunchSpec(
             deployment_id=deployment.id,
             team_id=deployment.team_id,
-            team_number=team_number,
+            team_number=facts.team_number,
             hostname=slug(deployment.name),
             offer_id=deployment.offer_id.removeprefix(f"{deployment.provider}-"),
             pool=deployment.pool_id.partition("/")[2],
@@ -216,7 +222,7 @@ class DeploymentReconciler:
             storage_gb=deployment.storage_gb,
             gpu_type=deployment.gpu_type,
             gpu_count=deployment.gpu_count,
-            authorized_keys=(public_key,),
+            authorized_keys=facts.keys,
             cloud_init=None if deployment.cloud_init is None else msgspec.convert(deployment.cloud_init, CloudInit),
         )
 

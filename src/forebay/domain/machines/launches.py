@@ -169,7 +169,7 @@ def launch_key(connection: Connection, context: TeamContext, order: Order, name:
         raise BadRequest("Exactly one SSH key is needed.", details={"sshKeyId": reason, "ssh_public_key": reason})
     if order.ssh_key_id is not None:
         try:
-            return ssh_keys.get(connection, context.team_id, order.ssh_key_id)
+            return ssh_keys.get(connection, context.team_id, order.ssh_key_id, is_for_launch=True)
         except NotFound:
             raise BadRequest(
                 "The SSH key does not exist in this team.",

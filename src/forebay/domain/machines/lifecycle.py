@@ -13,6 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from forebay.domain.machines import authorized_keys
 from forebay.domain.machines import deployments as people_side
 from forebay.domain.machines.deployments import COLUMNS, Deployment, Desired, Limits, Status, change, to_deployment
 from forebay.domain.machines.events import note
@@ -115,14 +116,26 @@ def is_still_wanted(connection: Connection, seen: Deployment, token: str) -> boo
     return bool(row.lease_token == token and row.desired == seen.desired and row.status == seen.status)
 
 
-def launch_facts(connection: Connection, deployment: Deployment) -> tuple[int, str]:
-    """What a launch needs beside the deployment's own columns: the team's number and the public key."""
+class LaunchFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a launch needs beside the deployment's own columns."""
+
+    team_number: int
+    keys: tuple[str, ...]
+    """The public key that was chosen; none if it has been deleted since."""
+    keys_version: int
+
+
+def launch_facts(connection: Connection, deployment: Deployment) -> LaunchFacts:
+    """What is so now: whoever launches by it says so afterwards (`authorized_keys.recheck`)."""
     row = connection.execute(
-        sa.select(teams.c.number, ssh_keys.c.public_key)
-        .select_from(teams.join(ssh_keys, ssh_keys.c.team_id == teams.c.id))
-        .where(teams.c.id == deployment.team_id, ssh_keys.c.id == deployment.ssh_key_id)
+        sa.select(teams.c.number, ssh_keys.c.public_key, ssh_keys.c.deleted_at, deployments.c.keys_version)
+        .select_from(deployments)
+        .join(teams, teams.c.id == deployments.c.team_id)
+        .join(ssh_keys, ssh_keys.c.id == deployments.c.ssh_key_id)
+        .where(deployments.c.id == deployment.id)
     ).one()
-    return int(row.number), str(row.public_key)
+    keys = () if row.deleted_at is not None else (str(row.public_key),)
+    return LaunchFacts(team_number=int(row.number), keys=keys, keys_version=int(row.keys_version))
 
 
 def mark_running(connection: Connection, seen: Deployment, token: str, reach: Reach, *, now: datetime) -> None:
@@ -146,6 +159,8 @@ def mark_running(connection: Connection, seen: Deployment, token: str, reach: Re
         attempts=0,
         **msgspec.structs.asdict(reach),
     )
+    if deployment.started_at is None:
+        authorized_keys.recheck_first_start(connection, deployment.id, now=now)
     note(connection, deployment.id, "running", f"SSH answers at {reach.ip_address} port {reach.ssh_port}.", now=now)
 
 

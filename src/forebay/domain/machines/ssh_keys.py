@@ -1,7 +1,7 @@
 """SSH keys of a team: any type that OpenSSH takes, each known by the SHA256 fingerprint that `ssh-keygen -lf` prints.
 
-A deleted key stays as a row, because deployments launched with it still name it. A temporary key belongs to one
-deployment.
+A deleted key stays as a row, because deployments launched with it still name it; machines that have it lose it within
+a minute (`authorized_keys.py`). A temporary key belongs to one deployment.
 """
 
 import base64
@@ -15,8 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay import ids
+from forebay.domain.machines import authorized_keys
+from forebay.domain.machines.authorized_keys import Machine
 from forebay.errors import BadRequest, Conflict, NotFound
-from forebay.storage.database import upsert_insert
+from forebay.storage.database import lock_rows, upsert_insert
 from forebay.storage.tables import ssh_keys
 
 MOST_CHARACTERS = 16384
@@ -150,24 +152,41 @@ def of_team(connection: Connection, team_id: str) -> Sequence[SshKey]:
     return [SshKey(**row._mapping) for row in rows]
 
 
-def get(connection: Connection, team_id: str, key_id: str) -> SshKey:
-    """One key of the team. Raises NotFound."""
-    row = connection.execute(
-        sa.select(*COLUMNS).where(
-            ssh_keys.c.id == key_id, ssh_keys.c.team_id == team_id, ssh_keys.c.deleted_at.is_(None)
-        )
-    ).first()
+def get(connection: Connection, team_id: str, key_id: str, *, is_for_launch: bool = False) -> SshKey:
+    """One key of the team. Raises NotFound.
+
+    For a launch it is kept from being deleted until the transaction ends, so that a deletion knows of the machine.
+    """
+    statement = sa.select(*COLUMNS).where(
+        ssh_keys.c.id == key_id, ssh_keys.c.team_id == team_id, ssh_keys.c.deleted_at.is_(None)
+    )
+    row = connection.execute(statement.with_for_update(read=True) if is_for_launch else statement).first()
     if row is None:
         raise NotFound("SSH key")
     return SshKey(**row._mapping)
 
 
-def delete(connection: Connection, team_id: str, key_id: str, *, now: datetime) -> None:
-    """Take a key out of the team. Raises NotFound."""
-    deleted = connection.execute(
-        sa.update(ssh_keys)
-        .where(ssh_keys.c.id == key_id, ssh_keys.c.team_id == team_id, ssh_keys.c.deleted_at.is_(None))
-        .values(deleted_at=now)
-    )
-    if deleted.rowcount != 1:
+def delete(connection: Connection, team_id: str, key_id: str, *, now: datetime) -> Sequence[Machine]:
+    """Take a key out of the team, and off its machines: these, soon. Raises NotFound.
+
+    Where the same key was also sent along with launches, those temporary ones go with it. Afterwards the caller wakes
+    the reconciler `ssh-keys`.
+    """
+    key = get(connection, team_id, key_id)
+    same = sa.and_(ssh_keys.c.fingerprint == key.fingerprint, ssh_keys.c.is_temporary)
+    which = ssh_keys.c.id == key_id if key.is_temporary else sa.or_(ssh_keys.c.id == key_id, same)
+    gone, machines = delete_all(connection, team_id, which, now=now)
+    if key_id not in [each.id for each in gone]:
         raise NotFound("SSH key")
+    return machines
+
+
+def delete_all(
+    connection: Connection, team_id: str, which: sa.ColumnElement[bool], *, now: datetime
+) -> tuple[Sequence[SshKey], Sequence[Machine]]:
+    """Take those keys out of the team that there still are: these, and the machines that they have to leave."""
+    mine = sa.and_(ssh_keys.c.team_id == team_id, ssh_keys.c.deleted_at.is_(None), which)
+    lock_rows(connection, ssh_keys, list(connection.execute(sa.select(ssh_keys.c.id).where(mine)).scalars()))
+    rows = connection.execute(sa.update(ssh_keys).where(mine).values(deleted_at=now).returning(*COLUMNS))
+    gone = sorted((SshKey(**row._mapping) for row in rows), key=lambda key: key.id)
+    return gone, authorized_keys.mark(connection, team_id, [key.id for key in gone], now=now)
