@@ -13,6 +13,8 @@ from forebay.errors import Forbidden, NotFound
 from forebay.storage.tables import sessions
 
 RECENT_SECONDS = 900
+MOST_SESSIONS = 50
+"""Of one account at once: the one that was used longest ago ends when there would be more."""
 DAY_SECONDS = 86400
 
 
@@ -42,11 +44,14 @@ def begin(
     user_agent: str,
     kind: str = "program",
     methods: str = "password",
+    proved_at: datetime | None = None,
 ) -> tuple[str, Session]:
     """A new session: the token, shown once, and what is known of it. It ends `days` after its last use.
 
-    `note_seen` moves its end, at most to the limit of all sessions.
+    `note_seen` moves its end, at most to the limit of all sessions. `proved_at` is when the person proved who they
+    are, where that was before now.
     """
+    end_oldest(connection, user_id, now=now)
     token = credentials.new_token(credentials.SESSION_PREFIX)
     session = Session(
         id=ids.new_id(now),
@@ -62,11 +67,34 @@ def begin(
         sa.insert(sessions).values(
             user_id=user_id,
             token_hash=credentials.hash_token(token, secret_key),
-            authenticated_at=now,
+            authenticated_at=proved_at or now,
             **msgspec.structs.asdict(session),
         )
     )
     return token, session
+
+
+def proof_of(connection: Connection, session_id: str, *, now: datetime) -> tuple[str, datetime] | None:
+    """How and when the person of an open session proved who they are; None if it has ended."""
+    row = connection.execute(
+        sa.select(sessions.c.methods, sa.func.coalesce(sessions.c.authenticated_at, sessions.c.created_at)).where(
+            sessions.c.id == session_id, sessions.c.ended_at.is_(None), sessions.c.expires_at > now
+        )
+    ).first()
+    return None if row is None else (row[0], row[1])
+
+
+def end_oldest(connection: Connection, user_id: str, *, now: datetime) -> None:
+    """Make room for one more session."""
+    older = (
+        sa.select(sessions.c.id)
+        .where(sessions.c.user_id == user_id, sessions.c.ended_at.is_(None), sessions.c.expires_at > now)
+        .order_by(sa.func.coalesce(sessions.c.last_seen_at, sessions.c.created_at).desc(), sessions.c.id.desc())
+        .offset(MOST_SESSIONS - 1)
+    )
+    found = [row.id for row in connection.execute(older)]
+    if found:
+        connection.execute(sa.update(sessions).where(sessions.c.id.in_(found)).values(ended_at=now))
 
 
 def of_user(connection: Connection, user_id: str, *, now: datetime) -> Sequence[Session]:
@@ -102,9 +130,15 @@ def end_all(connection: Connection, user_id: str, *, now: datetime, but: str | N
     return int(ended.rowcount)
 
 
-def note_proof(connection: Connection, session_id: str, *, now: datetime) -> None:
-    """The person has proved again who they are, within a session."""
-    connection.execute(sa.update(sessions).where(sessions.c.id == session_id).values(authenticated_at=now))
+def renew(connection: Connection, session_id: str, secret_key: bytes, *, now: datetime, methods: str) -> str:
+    """The person has proved again who they are, within a session: a new token for it, and the old one ends at once."""
+    token = credentials.new_token(credentials.SESSION_PREFIX)
+    connection.execute(
+        sa.update(sessions)
+        .where(sessions.c.id == session_id, sessions.c.ended_at.is_(None))
+        .values(token_hash=credentials.hash_token(token, secret_key), authenticated_at=now, methods=methods)
+    )
+    return token
 
 
 def note_seen(connection: Connection, uses: Sequence[tuple[str, datetime]], *, days: int, idle_days: int) -> None:
