@@ -28,6 +28,8 @@ class ForebayError(Exception):
 
     status = 500
     code = "INTERNAL_ERROR"
+    is_kept = False
+    """Whether what the transaction wrote before is committed all the same: a wrong guess that must be counted."""
 
     def __init__(
         self,

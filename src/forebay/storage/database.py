@@ -5,7 +5,8 @@ connection, so writers of one process queue here instead of failing with SQLITE_
 waited for by SQLite itself. Readers have connections of their own that can't write.
 On PostgreSQL readers see each statement's own moment.
 
-Whoever calls `begin` owns the transaction: it commits when the block ends and rolls back when it raises.
+Whoever calls `begin` owns the transaction: it commits when the block ends and rolls back when it raises. Refusals that
+are facts to be kept (`ForebayError.is_kept`, such as a wrong guess that counts) commit what was written before them.
 """
 
 import os
@@ -19,6 +20,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.pool import QueuePool
+
+from forebay.errors import ForebayError
 
 BUSY_SECONDS = 30
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}")
@@ -88,9 +91,17 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A write transaction: commits at the end of the block, rolls back if it raises."""
+        """A write transaction: commits at the end of the block, rolls back if it raises anything that isn't kept."""
+        kept: ForebayError | None = None
         with self.writer.begin() as connection:
-            yield connection
+            try:
+                yield connection
+            except ForebayError as error:
+                if not error.is_kept:
+                    raise
+                kept = error
+        if kept is not None:
+            raise kept
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
