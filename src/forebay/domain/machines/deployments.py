@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 from forebay.domain.machines.events import note
 from forebay.domain.money import holds, metering
 from forebay.domain.money.amounts import charge_micros
-from forebay.domain.people import activity
+from forebay.domain.people import activity, teams
 from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission
 from forebay.errors import (
@@ -372,6 +372,7 @@ def halt(
 
 def start(connection: Connection, context: TeamContext, deployment_id: str, limits: Limits, *, now: datetime) -> None:
     """Start a stopped machine with the disk it had. Raises NotFound, Forbidden, Conflict, InsufficientBalance."""
+    context = teams.hold(connection, context, Permission.see)
     deployment = lock(connection, deployment_id, context.team_id)
     context.demand(Permission.operate, created_by=deployment.created_by)
     refuse_frozen(context)

@@ -29,6 +29,7 @@ from forebay.domain.machines.events import note
 from forebay.domain.machines.offers import Offer
 from forebay.domain.machines.ssh_keys import SshKey
 from forebay.domain.money import holds
+from forebay.domain.people import teams
 from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission
 from forebay.errors import BadRequest, NotFound, RateLimitExceeded
@@ -106,7 +107,7 @@ def launch(connection: Connection, context: TeamContext, order: Order, limits: L
 
     Raises BadRequest, OutOfStock, InsufficientBalance, RateLimitExceeded, Forbidden.
     """
-    context.demand(Permission.launch)
+    context = teams.hold(connection, context, Permission.launch)
     refuse_frozen(context)
     name = None if order.name is None else check_name(order.name)
     labels = check_labels(order.labels)

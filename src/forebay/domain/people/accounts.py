@@ -15,7 +15,8 @@ from forebay import ids
 from forebay.domain.people import credentials, teams
 from forebay.errors import BadRequest, Conflict, Forbidden
 from forebay.storage.database import upsert_insert
-from forebay.storage.tables import mail_tokens, sign_up_invitations, users
+from forebay.storage.tables import invitations, mail_tokens, sign_up_invitations, users
+from forebay.storage.tables import teams as team_rows
 
 VERIFY_HOURS = 24
 MOST_CHARACTERS = 320
@@ -199,13 +200,18 @@ def invite_to_sign_up(connection: Connection, email: str, *, now: datetime) -> N
 
 
 def refuse_uninvited(connection: Connection, email: str, *, now: datetime) -> None:
-    """Raise Forbidden unless the address was invited to sign up."""
-    found = connection.execute(
-        sa.select(sign_up_invitations.c.email_key).where(
-            sign_up_invitations.c.email_key == email_key(email), sign_up_invitations.c.expires_at > now
-        )
-    ).first()
-    if found is None:
+    """Raise Forbidden unless the address was invited: to sign up, or into a team that there still is."""
+    by_operator = sa.exists().where(
+        sign_up_invitations.c.email_key == email_key(email), sign_up_invitations.c.expires_at > now
+    )
+    by_team = sa.exists().where(
+        invitations.c.email_key == email_key(email),
+        invitations.c.state == "pending",
+        invitations.c.expires_at > now,
+        invitations.c.team_id == team_rows.c.id,
+        team_rows.c.deleted_at.is_(None),
+    )
+    if not connection.execute(sa.select(sa.or_(by_operator, by_team))).scalar_one():
         raise Forbidden(
             "Accounts are made by invitation here. Ask whoever runs this cloud for one.", code="INVITATION_NEEDED"
         )

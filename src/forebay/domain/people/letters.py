@@ -4,6 +4,8 @@ The HTML has tables and inline styles because mail programs know little else; no
 all that people have written is escaped. A link stands in it in full as well, so that one sees where it leads.
 """
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from html import escape
 
@@ -69,3 +71,12 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 def paragraph(text: str, style: str) -> str:
     """One paragraph, with the line breaks it has."""
     return f'<p style="{style}">{escape(text).replace(chr(10), "<br>")}</p>'
+
+
+def plain(name: str) -> str:
+    """What people call themselves or a team, as it may stand in a mail to somebody else: one line that is no link.
+
+    Mail programs make links of whatever looks like one; a full stop within a word becomes one that only looks so.
+    """
+    kept = "".join(letter for letter in name if unicodedata.category(letter) not in ("Cc", "Cf", "Cs"))
+    return re.sub(r"(?<=\w)\.(?=\w)", "\u2024", " ".join(kept.split()).replace("://", " "))[:120]

@@ -91,6 +91,14 @@ TABLE: dict[Permission, dict[Standing, Reach]] = {
     Permission.leave: dict.fromkeys(Standing, Reach.all),
 }
 
+IN_WORDS = {
+    OWNER: "do everything in the team: machines, credits and cards, members, and the team itself",
+    ADMIN: "launch and operate all machines, manage keys, volumes and billing; not members, nor the team itself",
+    DEPLOYING: "launch machines and operate those they launched, and see everything else",
+    READING: "see the team's machines, members, balance and usage, and change nothing",
+}
+"""What a person may do, for those who don't know the table."""
+
 MONEY = frozenset(
     {Permission.manage_billing, Permission.move_credits, Permission.set_team_budget, Permission.set_budgets}
 )

@@ -1,4 +1,12 @@
-"""Teams: who owns the pool of credits, and everything that is bought with it."""
+"""Teams: who owns the pool of credits, and everything that is bought with it.
+
+Whoever changes who belongs to a team, as what, or what members may do does it `alone`: nobody else changes that
+meanwhile, and nobody acts in the team on what is about to change. Whoever does something that must not happen any more
+once their role is taken away `hold`s it: either theirs comes first, and is recorded, or it is refused.
+
+Both lock rows of memberships, the first thing they do: machines, accounts and the team's own row come after them.
+Of the team's row nothing is locked, because charging and stopping machines end with it.
+"""
 
 import re
 import unicodedata
@@ -10,9 +18,16 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay import ids
-from forebay.domain.people.roles import MemberMode, Role
-from forebay.errors import NotFound
-from forebay.storage.tables import counters, memberships, teams
+from forebay.domain.people import activity
+from forebay.domain.people.access import Denied, Stranger, TeamContext
+from forebay.domain.people.roles import MemberMode, Permission, Role
+from forebay.errors import BadRequest, Conflict, NotFound
+from forebay.storage.tables import counters, memberships, teams, users
+
+MOST_TEAMS = 100
+"""That one person owns."""
+MOST_CHARACTERS = 80
+UNPRINTED = ("Cc", "Cs", "Cf", "Zl", "Zp")
 
 
 class Team(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +70,130 @@ def create(
     return team_id
 
 
+def check_name(name: str) -> str:
+    """A team's name, trimmed. Raises BadRequest for one that can't be used.
+
+    It stands in mails to people who don't know the team yet: nothing in it may turn the text around or be a link.
+    """
+    name = unicodedata.normalize("NFC", name).strip()
+    is_text = name and not any(unicodedata.category(letter) in UNPRINTED for letter in name)
+    if not is_text or len(name) > MOST_CHARACTERS or "://" in name or "www." in name.lower():
+        reason = f"1 to {MOST_CHARACTERS} characters, no control characters, no links"
+        raise BadRequest("The name is not usable.", details={"name": reason})
+    return name
+
+
+def refuse_too_many(connection: Connection, user_id: str) -> None:
+    """Raise Conflict for whoever owns as many teams as one may."""
+    owned = sa.select(sa.func.count()).select_from(memberships.join(teams, teams.c.id == memberships.c.team_id))
+    owned = owned.where(
+        memberships.c.user_id == user_id, memberships.c.role == Role.owner, teams.c.deleted_at.is_(None)
+    )
+    if connection.execute(owned).scalar_one() >= MOST_TEAMS:
+        raise Conflict(f"You own {MOST_TEAMS} teams already. Delete or transfer one first.", code="TOO_MANY_TEAMS")
+
+
+def alone(connection: Connection, context: TeamContext, permission: Permission) -> TeamContext:
+    """Be the only one who changes who belongs to this team, or what they may do, until the transaction ends.
+
+    The answer is the caller's standing as it is now: it may have changed since the request was let in. Raises
+    NotFound, Forbidden.
+    """
+    lock(connection, context.team_id)
+    return standing(connection, context, permission)
+
+
+def lock(connection: Connection, team_id: str) -> None:
+    """Lock all memberships of the team to the transaction's end. A team always has some: it never is without owner."""
+    mine = sa.select(memberships.c.user_id).where(memberships.c.team_id == team_id)
+    connection.execute(mine.order_by(memberships.c.user_id).with_for_update(key_share=True)).all()
+
+
+def hold(connection: Connection, context: TeamContext, permission: Permission) -> TeamContext:
+    """The caller's standing as it is now, kept so until the transaction ends. Others may hold theirs meanwhile.
+
+    Raises NotFound, Forbidden.
+    """
+    mine = sa.select(memberships.c.role).where(
+        memberships.c.team_id == context.team_id, memberships.c.user_id == context.caller.user_id
+    )
+    connection.execute(mine.with_for_update(read=True)).all()
+    return standing(connection, context, permission)
+
+
+def standing(connection: Connection, context: TeamContext, permission: Permission) -> TeamContext:
+    """The caller's role and the team's mode as they are now. Raises NotFound, Forbidden."""
+    row = connection.execute(
+        sa.select(teams.c.name, teams.c.member_mode, teams.c.frozen_at, memberships.c.role)
+        .join(memberships, memberships.c.team_id == teams.c.id)
+        .where(
+            teams.c.id == context.team_id,
+            teams.c.deleted_at.is_(None),
+            memberships.c.user_id == context.caller.user_id,
+        )
+    ).first()
+    if row is None:
+        raise Stranger("Team", Denied(context.caller, context.team_id))
+    now = msgspec.structs.replace(
+        context,
+        team_name=row.name,
+        role=Role(row.role),
+        member_mode=MemberMode(row.member_mode),
+        is_frozen=row.frozen_at is not None,
+    )
+    now.demand(permission)
+    return now
+
+
+def rename(connection: Connection, context: TeamContext, name: str, *, now: datetime) -> None:
+    """Give the team another name. Its slug stays, since what was written down must go on working.
+
+    Raises BadRequest, Forbidden.
+    """
+    context = alone(connection, context, Permission.manage_team)
+    name = check_name(name)
+    if name != context.team_name:
+        change(connection, context, "rename", {"name": name, "before": context.team_name}, now=now, name=name)
+
+
+def set_member_mode(connection: Connection, context: TeamContext, mode: MemberMode, *, now: datetime) -> None:
+    """Say what the members may do, all of them, from this moment on. Raises Forbidden."""
+    context = alone(connection, context, Permission.manage_team)
+    if mode is not context.member_mode:
+        details = {"memberMode": str(mode), "before": str(context.member_mode)}
+        change(connection, context, "set-member-mode", details, now=now, member_mode=mode)
+
+
+def change(
+    connection: Connection, context: TeamContext, verb: str, details: dict[str, str], *, now: datetime, **values: str
+) -> None:
+    """Write columns of the team, and who did it."""
+    connection.execute(sa.update(teams).where(teams.c.id == context.team_id).values(**values))
+    activity.record(
+        connection,
+        context.caller,
+        f"team.{verb}",
+        now=now,
+        team_id=context.team_id,
+        object_type="team",
+        object_id=context.team_id,
+        details=details,
+    )
+
+
+def move_on(connection: Connection, team_id: str, user_id: str) -> None:
+    """Let a person who does not belong to the team any more look at the oldest of their others, if there is one."""
+    other = (
+        sa.select(sa.func.min(teams.c.id))
+        .join(memberships, memberships.c.team_id == teams.c.id)
+        .where(memberships.c.user_id == user_id, teams.c.deleted_at.is_(None), teams.c.id != team_id)
+        .scalar_subquery()
+    )
+    connection.execute(
+        sa.update(users).where(users.c.id == user_id, users.c.current_team_id == team_id).values(current_team_id=other)
+    )
+
+
 def next_number(connection: Connection) -> int:
     """The next small number for a team; none is given twice, because providers derive uid ranges from it."""
     statement = (
@@ -81,6 +220,12 @@ def free_slug(connection: Connection, wish: str, team_id: str) -> str:
 def add_member(connection: Connection, team_id: str, user_id: str, role: Role, *, now: datetime) -> None:
     """A membership."""
     connection.execute(sa.insert(memberships).values(team_id=team_id, user_id=user_id, role=role, joined_at=now))
+
+
+def is_member(connection: Connection, team_id: str, user_id: str) -> bool:
+    """Whether the person belongs to the team."""
+    mine = sa.select(memberships.c.role).where(memberships.c.team_id == team_id, memberships.c.user_id == user_id)
+    return connection.execute(mine).first() is not None
 
 
 def of_user(connection: Connection, user_id: str) -> Sequence[Team]:
