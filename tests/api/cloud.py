@@ -24,7 +24,7 @@ from forebay.domain.money import ledger
 from forebay.domain.people import accounts, api_keys, sessions, teams
 from forebay.domain.people.roles import MemberMode, Role
 from forebay.settings import Settings
-from forebay.storage.tables import deployments, memberships
+from forebay.storage.tables import activity, deployments, memberships
 from forebay.worker.deployments import DeploymentReconciler
 from tests.api.clock import Clock, Here
 from tests.api.wire import Answer, Loop, Request, ask
@@ -245,6 +245,13 @@ class Cloud:
                 created_by=person.id,
                 now=self.clock.now(),
             ).id
+
+    def activity(self, team: str | None) -> Sequence[sa.Row[Any]]:
+        """The rows of a team's activity, oldest first; without a team those of no team."""
+        with self.database.read() as connection:
+            return connection.execute(
+                sa.select(activity).where(activity.c.team_id == team).order_by(activity.c.id)
+            ).all()
 
     # Machines.
 

@@ -111,11 +111,18 @@ def made_session(attempt: Attempt) -> str:
     return str(found["sessions"][0]["id"])
 
 
+def a_member(attempt: Attempt) -> str:
+    person = attempt.cloud.person("Ex")
+    attempt.cloud.join(attempt.team, person, Role.member)
+    return person.id
+
+
 PARAMETERS: dict[str, Callable[[Attempt], str]] = {
     "deployment_id": Attempt.machine,
     "team_id": lambda attempt: attempt.team,
     "cluster_id": lambda attempt: ABSENT,
     "session_id": made_session,
+    "user_id": a_member,
 }
 BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ("POST", "/api/auth/sign-up"): lambda _: {"email": "new@example.org", "name": "N", "password": "long enough"},
@@ -123,6 +130,7 @@ BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ("POST", "/api/auth/sign-in"): lambda _: {"email": "nobody@example.org", "password": "wrong"},
     ("PUT", "/api/me/current-team"): lambda attempt: {"teamId": attempt.team},
     ("POST", "/api/api-keys"): lambda _: {"name": "x"},
+    ("POST", "/api/teams/{team_id}/members/{user_id}/off-board"): lambda _: {},
     ("POST", "/api/ssh-keys"): lambda attempt: {
         "name": "x",
         "publicKey": new_public_key(),

@@ -22,6 +22,7 @@ from forebay.api import (
     deployments,
     kubernetes,
     me,
+    off_boarding,
     offers,
     openapi,
     providers,
@@ -34,7 +35,19 @@ from forebay.api.envelope import encoder, refusal
 from forebay.api.route import ROUTES, Route
 from forebay.errors import BadRequest, BodyTooLarge, ForebayError, MethodNotAllowed, NotFound
 
-NOUNS = (api_keys, auth, balance, deployments, kubernetes, me, offers, providers, ssh_keys, teams)
+NOUNS = (
+    api_keys,
+    auth,
+    balance,
+    deployments,
+    kubernetes,
+    me,
+    off_boarding,
+    offers,
+    providers,
+    ssh_keys,
+    teams,
+)
 """Importing them declares their routes."""
 
 AnyRequest = Request[Any, Any, State]
