@@ -130,7 +130,10 @@ def test_sessions_are_listed_and_end(cloud: Cloud) -> None:
     assert [(session["id"], session["isCurrent"]) for session in listed] == [
         (second["sessionId"], True), (first["sessionId"], False),
     ]  # fmt: skip
-    assert set(listed[0]) == {"id", "createdAt", "expiresAt", "address", "userAgent", "isCurrent"}
+    assert set(listed[0]) == {
+        "id", "createdAt", "expiresAt", "lastSeenAt", "address", "userAgent", "kind", "methods", "isCurrent",
+    }  # fmt: skip
+    assert (listed[0]["kind"], listed[0]["methods"]) == ("program", "password")
     assert listed[0]["address"] == "192.0.2.7"
     stranger = cloud.person()
     for session in (first["sessionId"], ABSENT, "x", "%00", "%ED%A0%80"):

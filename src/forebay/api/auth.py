@@ -1,19 +1,21 @@
-"""`/api/auth`: making an account, proving its address, signing in and out, and the sessions that are open."""
+"""`/api/auth`: making an account, proving its address, signing in with one factor or two, signing out."""
 
 from typing import Annotated
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from forebay.api.call import Call, Services
+from forebay.api.call import Asker, Call, Services
 from forebay.api.envelope import Input, Wire, iso
 from forebay.api.route import Needs, route
-from forebay.domain.money import ledger
-from forebay.domain.people import accounts, activity, credentials, mails, sessions
-from forebay.domain.people.accounts import Account, AddressTaken
-from forebay.errors import Forbidden, Unauthenticated
+from forebay.domain.money import sign_up as signing_up
+from forebay.domain.money.sign_up import Applicant
+from forebay.domain.people import accounts, activity, credentials, sessions, sign_in, slow_down
+from forebay.domain.people.sign_in import Guess, SecondFactorNeeded
 
 Password = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 NewPassword = Annotated[str, msgspec.Meta(min_length=credentials.MIN_PASSWORD, max_length=credentials.MAX_PASSWORD)]
+Code = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 SENT = "We have sent a mail to this address. Open the link in it to go on."
 
 
@@ -44,6 +46,16 @@ class SignIn(Input):
     password: Password
 
 
+class SecondFactor(Wire):
+    """The password was right, and this account has a second factor: give it to `POST /api/auth/second-factor`."""
+
+    token: str
+    """Names this sign-in; good for five minutes, and for one success."""
+    methods: list[str]
+    """What may be given: `totp`, a code of the authenticator app; `recovery-code`, one of those kept for its loss."""
+    expires_at: str
+
+
 class SignedIn(Wire):
     """A session: send the token as `Authorization: Bearer`. It is shown once."""
 
@@ -54,24 +66,27 @@ class SignedIn(Wire):
     current_team_id: str | None
 
 
-class Session(Wire):
-    """A sign-in that has not ended."""
+class SignInAnswer(Wire):
+    """Either a session, as after the second factor, or `secondFactor` alone: what is asked for next."""
 
-    id: str
-    created_at: str
-    expires_at: str
-    address: str
-    user_agent: str
-    is_current: bool
-
-
-class Sessions(Wire):
-    """All of mine, newest first."""
-
-    sessions: list[Session]
+    token: str | UnsetType = UNSET
+    session_id: str | UnsetType = UNSET
+    expires_at: str | UnsetType = UNSET
+    user_id: str | UnsetType = UNSET
+    current_team_id: str | UnsetType | None = UNSET
+    second_factor: SecondFactor | UnsetType = UNSET
 
 
-def hash_first(services: Services, body: SignUp) -> str:
+class SecondFactorCode(Input):
+    """The second factor of a sign-in."""
+
+    token: Annotated[str, msgspec.Meta(max_length=200)]
+    """From the answer to the sign-in."""
+    code: Code
+    """Six digits of the authenticator app, or a recovery code."""
+
+
+def hash_first(services: Services, body: SignUp, asker: Asker) -> str:
     """The hash of the new password; it takes a while."""
     return credentials.hash_password(body.password)
 
@@ -94,61 +109,51 @@ def sign_up(call: Call, body: SignUp, prepared: str) -> Message:
     email, name = accounts.check_email(body.email), accounts.check_name(body.name)
     if call.settings.sign_up == "invited":
         accounts.refuse_uninvited(call.connection, email, now=call.now)
-    account = accounts.by_email(call.connection, email)
-    call.nudge("mails")
-    if account is not None and account.verified_at is not None:
-        text = (
-            f"Hello {account.name},\n\nsomeone, perhaps you, wants to make an account with this address at\n"
-            f"{call.services.public_url()}\n\nYou have one already: just sign in. "
-            "If it wasn't you, there is nothing to do.\n"
-        )
-        mails.queue(
-            call.connection, recipient=account.email, subject="You have an account already", text=text, now=call.now
-        )
-        return Message(message=SENT)
-    if account is None:
-        account = new_account(call, email, name, prepared)
-    else:
-        accounts.replace_unverified(call.connection, account, name=name, password_hash=prepared)
-    token = accounts.new_verification(call.connection, account, call.services.secret_key, now=call.now)
-    text = (
-        f"Hello {name},\n\nopen this link to prove your address; it is good for a day, and once:\n\n"
-        f"{call.services.public_url()}/verify?token={token}\n\nIf you did not ask for an account, ignore this mail.\n"
+    signing_up.sign_up(
+        call.connection,
+        Applicant(email=email, name=name, password_hash=prepared),
+        public_url=call.services.public_url(),
+        secret_key=call.services.secret_key,
+        now=call.now,
+        address=call.incoming.address,
     )
-    mails.queue(call.connection, recipient=email, subject="Prove your address", text=text, now=call.now)
+    call.nudge("mails")
     return Message(message=SENT)
-
-
-def new_account(call: Call, email: str, name: str, password_hash: str) -> Account:
-    """An account with its team, or the one that someone made with the address in this very moment."""
-    try:
-        account, team_id = accounts.create(
-            call.connection, email=email, name=name, password_hash=password_hash, now=call.now
-        )
-    except AddressTaken:
-        found = accounts.by_email(call.connection, email)
-        assert found is not None
-        accounts.replace_unverified(call.connection, found, name=name, password_hash=password_hash)
-        return found
-    ledger.open_account(call.connection, team_id)
-    activity.record(call.connection, None, "account.sign-up", now=call.now, object_type="account", object_id=account.id)
-    return account
 
 
 @route("POST", "/api/auth/verify", needs=Needs.nothing, body=Token, answers=Message)
 def verify(call: Call, body: Token) -> Message:
     """Prove the address with the token from the mail."""
-    account = accounts.verify(call.connection, body.token, call.services.secret_key, now=call.now)
-    activity.record(call.connection, None, "account.verify", now=call.now, object_type="account", object_id=account.id)
+    signing_up.verify(
+        call.connection,
+        body.token,
+        secret_key=call.services.secret_key,
+        now=call.now,
+        address=call.incoming.address,
+    )
     return Message(message="Your address is proved. You can sign in now.")
 
 
-def check_first(services: Services, body: SignIn) -> str | None:
-    """The id of the account if the password is right; it takes equally long if there is no such account."""
+class Checked(msgspec.Struct, frozen=True):
+    """A password that was looked at."""
+
+    guess: Guess
+    is_right: bool
+
+
+def check_password(services: Services, email: str, password: str, address: str) -> Checked:
+    """Count the attempt, then look at the password; equally long without an account. Raises RateLimitExceeded."""
+    now = services.clock.now()
     with services.database.read() as connection:
-        account = accounts.by_email(connection, body.email)
-    is_right = credentials.is_right_password(account.password_hash if account else None, body.password)
-    return account.id if account is not None and is_right else None
+        guess = sign_in.guess(connection, email, secret_key=services.secret_key, now=now, address=address)
+    with services.database.begin() as connection:
+        slow_down.count(connection, guess.attempt, now=now)
+    return Checked(guess, guess.is_right(password))
+
+
+def check_first(services: Services, body: SignIn, asker: Asker) -> Checked:
+    """The password, looked at outside the transaction."""
+    return check_password(services, body.email, body.password, asker.incoming.address)
 
 
 @route(
@@ -156,32 +161,74 @@ def check_first(services: Services, body: SignIn) -> str | None:
     "/api/auth/sign-in",
     needs=Needs.nothing,
     body=SignIn,
-    answers=SignedIn,
+    answers=SignInAnswer,
     raises=(401, 403),
     before=check_first,
 )
-def sign_in(call: Call, body: SignIn, prepared: str | None) -> SignedIn:
-    """Sign in: a session's token, for programs and for people."""
-    account = None if prepared is None else accounts.by_id(call.connection, prepared)
-    if account is None:
-        raise Unauthenticated("The address or the password is wrong.", code="WRONG_CREDENTIALS")
-    if account.verified_at is None:
-        raise Forbidden("Prove your address first: open the link in the mail we sent.", code="ADDRESS_NOT_VERIFIED")
-    token, session = sessions.begin(
+def begin(call: Call, body: SignIn, prepared: Checked) -> SignInAnswer:
+    """Sign in: a session's token, for programs and for people, or what is asked for next.
+
+    Where an authenticator app is set up the answer is `{secondFactor: {token, methods, expiresAt}}` and nothing else:
+    `POST /api/auth/second-factor` goes on. After five wrong passwords in a row each costs a wait, told by
+    `Retry-After`.
+    """
+    address = call.incoming.address
+    account = sign_in.finish_guess(call.connection, prepared.guess, prepared.is_right, now=call.now, address=address)
+    found = sign_in.finish(
         call.connection,
-        account.id,
-        call.services.secret_key,
+        account,
+        secret_key=call.services.secret_key,
         now=call.now,
-        days=min(call.settings.session_days, call.settings.session_idle_days),
-        address=call.incoming.address,
+        days=days(call),
+        address=address,
         user_agent=call.incoming.user_agent,
+        methods="password",
     )
+    if isinstance(found, SecondFactorNeeded):
+        step = SecondFactor(
+            token=found.token,
+            methods=list(found.methods),
+            expires_at=iso(int(found.expires_at.timestamp())) or "",
+        )
+        return SignInAnswer(second_factor=step)
+    return SignInAnswer(**msgspec.structs.asdict(shown(found)))
+
+
+@route(
+    "POST", "/api/auth/second-factor", needs=Needs.nothing, body=SecondFactorCode, answers=SignedIn, raises=(401, 403)
+)
+def second_factor(call: Call, body: SecondFactorCode) -> SignedIn:
+    """Finish a sign-in with the second factor: a session's token.
+
+    A code of the app is good once, a recovery code too. Wrong ones count: after five each costs a wait.
+    """
+    return shown(
+        sign_in.complete(
+            call.connection,
+            body.token,
+            body.code,
+            secret_key=call.services.secret_key,
+            now=call.now,
+            days=days(call),
+            address=call.incoming.address,
+            user_agent=call.incoming.user_agent,
+        )
+    )
+
+
+def days(call: Call) -> int:
+    """How long a session lasts that is not used."""
+    return min(call.settings.session_days, call.settings.session_idle_days)
+
+
+def shown(found: sign_in.SignedIn) -> SignedIn:
+    """A session as the wire shows it, once."""
     return SignedIn(
-        token=token,
-        session_id=session.id,
-        expires_at=iso(int(session.expires_at.timestamp())) or "",
-        user_id=account.id,
-        current_team_id=account.current_team_id,
+        token=found.token,
+        session_id=found.session.id,
+        expires_at=iso(int(found.session.expires_at.timestamp())) or "",
+        user_id=found.account.id,
+        current_team_id=found.account.current_team_id,
     )
 
 
@@ -189,29 +236,12 @@ def sign_in(call: Call, body: SignIn, prepared: str | None) -> SignedIn:
 def sign_out(call: Call) -> Message:
     """End this session."""
     sessions.end(call.connection, call.caller.user_id, call.caller.session_id or "", now=call.now)
-    return Message(message="You are signed out.")
-
-
-@route("GET", "/api/auth/sessions", needs=Needs.session, answers=Sessions)
-def list_sessions(call: Call) -> Sessions:
-    """My sessions."""
-    return Sessions(
-        sessions=[
-            Session(
-                id=session.id,
-                created_at=iso(int(session.created_at.timestamp())) or "",
-                expires_at=iso(int(session.expires_at.timestamp())) or "",
-                address=session.address,
-                user_agent=session.user_agent,
-                is_current=session.id == call.caller.session_id,
-            )
-            for session in sessions.of_user(call.connection, call.caller.user_id, now=call.now)
-        ]
+    activity.record(
+        call.connection,
+        call.caller,
+        "account.sign-out",
+        now=call.now,
+        object_type="session",
+        object_id=call.caller.session_id,
     )
-
-
-@route("DELETE", "/api/auth/sessions/{session_id}", needs=Needs.session, answers=Message)
-def end_session(call: Call, session_id: str) -> Message:
-    """End one of my sessions, this one or another."""
-    sessions.end(call.connection, call.caller.user_id, session_id, now=call.now)
-    return Message(message="The session has ended.")
+    return Message(message="You are signed out.")

@@ -43,6 +43,13 @@ class Incoming(msgspec.Struct, frozen=True):
     user_agent: str
 
 
+class Asker(msgspec.Struct, frozen=True):
+    """What is known of a request before its transaction: what came in, and who asks where a credential is needed."""
+
+    incoming: Incoming
+    person: Caller | None
+
+
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """What the wire needs of the program around it."""
 

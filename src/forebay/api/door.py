@@ -19,15 +19,16 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from forebay.api.call import ALL_ROWS, Call, Incoming, Services, Tally, TooManyRows
+from forebay.api.call import ALL_ROWS, Asker, Call, Incoming, Services, Tally, TooManyRows
 from forebay.api.denials import Denials
-from forebay.api.envelope import encoder, refusal
+from forebay.api.envelope import encoder, refusal, written
 from forebay.api.limits import RateLimiter
 from forebay.api.reading import read_body, read_query
 from forebay.api.route import Needs, Route
 from forebay.domain.people import credentials, retries
 from forebay.domain.people.access import NOUNS, Caller, Credential, Denied, Stranger, Target, enter
 from forebay.domain.people.activity import Denial
+from forebay.domain.people.invitations import InvitationNotYours
 from forebay.domain.people.retries import Answer, RetryKey
 from forebay.domain.people.roles import Permission
 from forebay.errors import BadRequest, Conflict, Forbidden, ForebayError, NotFound, Unauthenticated, Unavailable
@@ -169,7 +170,7 @@ class Door:
         except (Forbidden, Stranger) as error:
             self.note_denial(call, route, wanted_id, error)
             raise
-        return route.status, {}, result if isinstance(result, bytes) else encoder.encode(result)
+        return route.status, *written(result)
 
     def write(
         self, route: Route, incoming: Incoming, credential: Credential | None
@@ -183,7 +184,7 @@ class Door:
                 person = call.caller
         query = None if route.query is None else read_query(route.query, incoming.query)
         body: Any = None if route.body is None else read_body(route.body, incoming.body)
-        prepared = None if route.before is None else route.before(self.services, body)
+        prepared = None if route.before is None else route.before(self.services, body, Asker(incoming, person))
         asked = Asked(route, incoming, credential, query, body, prepared)
         wanted_id = self.target_id(asked)
         retry = self.retry(route, incoming, person)
@@ -255,7 +256,9 @@ class Door:
             reason = "1 to 255 visible ASCII characters, no spaces"
             raise BadRequest("The Idempotency-Key is not usable.", details={"Idempotency-Key": reason})
         digest = hashlib.sha256(incoming.query + b"\0" + incoming.body).hexdigest()
-        return RetryKey(person.user_id, route.method, incoming.path[:300], incoming.retry_key, digest)
+        # What opens a door is not kept, here neither.
+        path = incoming.path if "token" not in route.path else hashlib.sha256(incoming.path.encode()).hexdigest()
+        return RetryKey(person.user_id, route.method, path[:300], incoming.retry_key, digest)
 
     def call(self, incoming: Incoming, connection: Connection) -> Call:
         """A fresh call on this connection."""
@@ -333,6 +336,8 @@ class Door:
         """Count a refusal for the activity of the team it happened in, if there is one."""
         if isinstance(error, Stranger):
             self.denials.note(error.denied, route, "", wanted_id, call.now)
+        elif isinstance(error, InvitationNotYours):
+            self.denials.note(error.denied, route, error.code, None, call.now)
         elif call.person is not None and call.team_or_none is not None:
             denied = Denied(call.person, call.team_or_none.team_id)
             permission = str(error.details.get("permission") or error.code)

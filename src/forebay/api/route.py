@@ -54,7 +54,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     is_replayable: bool
     """A retry with the same Idempotency-Key gets the stored answer; False where that would show a secret again."""
     before: Callable[..., Any] | None
-    """What takes long and must not hold the writer: called with (services, body) before the transaction."""
+    """What takes long and must not hold the writer: called with (services, body, asker) before the transaction."""
     function: Callable[..., Any]
     summary: str
     description: str

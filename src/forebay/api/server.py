@@ -19,13 +19,17 @@ from forebay.api import (
     api_keys,
     auth,
     balance,
+    cli_sign_ins,
     deployments,
+    invitations,
     kubernetes,
     me,
+    members,
     off_boarding,
     offers,
     openapi,
     providers,
+    sessions,
     ssh_keys,
     teams,
 )
@@ -39,12 +43,16 @@ NOUNS = (
     api_keys,
     auth,
     balance,
+    cli_sign_ins,
     deployments,
+    invitations,
     kubernetes,
     me,
+    members,
     off_boarding,
     offers,
     providers,
+    sessions,
     ssh_keys,
     teams,
 )
@@ -124,6 +132,8 @@ class Answer:
     def __init__(self, status: int, headers: dict[str, str], payload: bytes) -> None:
         self.status, self.payload = status, payload
         self.headers = [(b"content-length", str(len(payload)).encode()), *COMMON_HEADERS]
+        if "content-type" not in headers:
+            self.headers.append(JSON)
         self.headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,8 +144,8 @@ class Answer:
         await send(body)
 
 
+JSON = (b"content-type", b"application/json")
 COMMON_HEADERS = (
-    (b"content-type", b"application/json"),
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
 )

@@ -12,10 +12,11 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.people import activity, second_factors, sessions, slow_down, steps
+from forebay.domain.people import activity, credentials, second_factors, sessions, slow_down, steps
 from forebay.domain.people.access import Caller
-from forebay.domain.people.accounts import Account, by_id
+from forebay.domain.people.accounts import MOST_CHARACTERS, Account, by_email, by_id, email_key
 from forebay.domain.people.sessions import Session
+from forebay.domain.people.slow_down import Attempt
 from forebay.domain.people.steps import Purpose
 from forebay.errors import BadRequest, Forbidden, Unauthenticated
 from forebay.storage.tables import users
@@ -67,6 +68,45 @@ class WrongCode(Unauthenticated):
 def is_multi_factor(methods: str) -> bool:
     """Whether what the person gave is two factors: `password+totp`, or a passkey that its owner unlocked."""
     return "+" in methods or methods == "passkey"
+
+
+class Guess(msgspec.Struct, frozen=True, kw_only=True):
+    """A password that was given for an address, counted and not looked at yet."""
+
+    account: Account | None
+    attempt: Attempt
+
+    def is_right(self, password: str) -> bool:
+        """Whether it is the password. Slow, and equally slow without an account: call it outside any transaction."""
+        return credentials.is_right_password(self.account.password_hash if self.account else None, password)
+
+
+def guess(connection: Connection, email: str, *, secret_key: bytes, now: datetime, address: str) -> Guess:
+    """Begin to check a password; reads alone. Raises RateLimitExceeded after too many wrong ones.
+
+    The order is: `guess`, then `slow_down.count` in a transaction of its own, then `is_right` outside of any, then
+    `finish_guess` in the transaction of what it is for.
+    """
+    account = by_email(connection, email)
+    attempt = slow_down.look(
+        connection,
+        "password",
+        email_key(email)[:MOST_CHARACTERS],
+        user_id=account.id if account else None,
+        address=address,
+        secret_key=secret_key,
+        now=now,
+    )
+    return Guess(account=account, attempt=attempt)
+
+
+def finish_guess(connection: Connection, made: Guess, is_right: bool, *, now: datetime, address: str) -> Account:
+    """The account whose password it was. Raises WrongCredentials, which is kept."""
+    if made.account is None or not is_right:
+        refused(connection, made.account, "password", address=address, now=now)
+        raise WrongCredentials
+    slow_down.forgive(connection, made.attempt, now=now)
+    return made.account
 
 
 def finish(
@@ -157,9 +197,10 @@ def give_code(
     connection: Connection, account: Account, code: str, *, first: str, secret_key: bytes, now: datetime, address: str
 ) -> str:
     """Use a second factor up, counting a wrong one: `totp` or `recovery-code`. Raises WrongCode, RateLimitExceeded."""
-    attempt = slow_down.begin(
+    attempt = slow_down.look(
         connection, "code", account.id, user_id=account.id, address=address, secret_key=secret_key, now=now
     )
+    slow_down.count(connection, attempt, now=now)
     method = second_factors.use_code(connection, account.id, code, secret_key, now=now)
     if method is None:
         refused(connection, account, f"{first}+code", address=address, now=now)

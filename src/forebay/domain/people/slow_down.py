@@ -31,6 +31,7 @@ QUIET_SECONDS = 86400
 PAIR = (5, 900)
 WIDE = {"network": (100, 60), "account": (20, 60)}
 """How many are free, and the longest wait in seconds."""
+LINKS = (20, 60)
 MOST_NETWORKS = 500
 
 
@@ -72,7 +73,7 @@ def is_known(connection: Connection, user_id: str, address: str) -> bool:
     return any(network_of(row.address) == network for row in rows)
 
 
-def begin(
+def look(
     connection: Connection,
     realm: str,
     account: str,
@@ -82,15 +83,25 @@ def begin(
     secret_key: bytes,
     now: datetime,
 ) -> Attempt:
-    """Count an attempt at an account (any name for it that is always the same). Raises RateLimitExceeded.
+    """What an attempt at an account (by any name for it that is always the same) will add to.
 
-    Commit before the guess is looked at, or look at it in the same transaction.
+    Reads alone, so that refusing costs little while somebody hammers. Raises RateLimitExceeded.
     """
     counts = counts_of(connection, realm, account, user_id=user_id, address=address, secret_key=secret_key)
     refuse_early(connection, counts, now=now)
-    for count in counts:
-        note(connection, count, now=now)
     return Attempt(counts)
+
+
+def count(connection: Connection, attempt: Attempt, *, now: datetime) -> None:
+    """Count an attempt before it is looked at, or in the same transaction. Raises RateLimitExceeded."""
+    for one in attempt.counts:
+        note(connection, one, now=now)
+
+
+def of_network(realm: str, address: str, secret_key: bytes) -> Attempt:
+    """An attempt that names no account, such as a link that is not good: counted for its network alone."""
+    subject = credentials.hash_token("\0".join(("slow-down", realm, "network", network_of(address))), secret_key)
+    return Attempt([Count(subject, *LINKS)])
 
 
 def counts_of(
@@ -138,6 +149,7 @@ def note(connection: Connection, count: Count, *, now: datetime) -> None:
         ).returning(column.failures)
     ).scalar()
     if counted is None:
+        refuse_early(connection, [count], now=now)
         raise RateLimitExceeded(1)
     wait = count.wait_seconds(int(counted))
     if wait:
