@@ -116,6 +116,9 @@ class Settings:
     rate_limit_anonymous: int = setting(250, "Requests per 15 minutes from one address without a valid key.")
     rate_limit_key: int = setting(6000, "Requests per 15 minutes for one key or session.")
     rate_limit_creations: int = setting(10, "Deployments one user may create in 15 minutes (1,000 in the demo).")
+    invitations_per_team: int = setting(50, "Invitation mails one team may send in 24 hours.")
+    invitations_per_address: int = setting(10, "Invitation mails one address may get in 24 hours, from all teams.")
+    invitations_per_team_and_address: int = setting(3, "Invitation mails one team may send to one address in 24 hours.")
     metrics_token: str = setting(
         "", "Bearer token for /metrics. Empty: they are answered to this machine alone.", secret=True
     )

@@ -13,7 +13,8 @@ from forebay.api.route import Needs, Route
 from forebay.domain.people.roles import MemberMode, Permission, Role
 from forebay.storage.tables import memberships, sessions, teams
 from tests.api.access_matrix import CALLERS, TABLE, UNDECLARED
-from tests.api.cloud import ABSENT, ROUTES, Cloud, Person, new_public_key
+from tests.api.cloud import ABSENT, ROUTES, Cloud, Person, new_public_key, numbers
+from tests.api.invited import invite
 
 
 class Scene(msgspec.Struct, kw_only=True):
@@ -117,12 +118,24 @@ def a_member(attempt: Attempt) -> str:
     return person.id
 
 
+def new_address() -> str:
+    return f"somebody-{next(numbers)}@example.org"
+
+
+def invited_elsewhere(attempt: Attempt) -> str:
+    """The token of an invitation of the owner into another's team."""
+    other = attempt.cloud.person("Otto", credits_micros=0)
+    return invite(attempt.cloud, other, other.team, attempt.scene.owner.email)[1]
+
+
 PARAMETERS: dict[str, Callable[[Attempt], str]] = {
     "deployment_id": Attempt.machine,
     "team_id": lambda attempt: attempt.team,
     "cluster_id": lambda attempt: ABSENT,
     "session_id": made_session,
     "user_id": a_member,
+    "invitation_id": lambda attempt: invite(attempt.cloud, attempt.scene.owner, attempt.team, new_address())[0],
+    "token": invited_elsewhere,
 }
 BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ("POST", "/api/auth/sign-up"): lambda _: {"email": "new@example.org", "name": "N", "password": "long enough"},
@@ -133,6 +146,11 @@ BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ("POST", "/api/auth/second-factor"): lambda _: {"token": "none", "code": "123456"},
     ("PUT", "/api/me/current-team"): lambda attempt: {"teamId": attempt.team},
     ("POST", "/api/api-keys"): lambda _: {"name": "x"},
+    ("POST", "/api/teams"): lambda _: {"name": "A team"},
+    ("PATCH", "/api/teams/{team_id}"): lambda _: {"name": "Renamed"},
+    ("POST", "/api/teams/{team_id}/transfer-ownership"): lambda attempt: {"userId": attempt.scene.owner.id},
+    ("PATCH", "/api/teams/{team_id}/members/{user_id}"): lambda _: {"role": "admin"},
+    ("POST", "/api/teams/{team_id}/invitations"): lambda _: {"email": new_address(), "role": "member"},
     ("POST", "/api/teams/{team_id}/members/{user_id}/off-board"): lambda _: {},
     ("POST", "/api/ssh-keys"): lambda attempt: {
         "name": "x",
@@ -206,7 +224,7 @@ def test_every_route_says_who_may_use_it() -> None:
         assert isinstance(route.needs, Permission | Needs)
         if route.needs is Needs.nothing:
             assert route.path.startswith(
-                ("/api/auth/", "/api/providers", "/api/gpu-offers", "/api/kubernetes/versions")
+                ("/api/auth/", "/api/invitations/", "/api/providers", "/api/gpu-offers", "/api/kubernetes/versions")
             )
 
 

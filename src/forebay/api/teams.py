@@ -1,14 +1,20 @@
 """`/api/teams`: the teams that a key or session reaches."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from forebay.api.call import Call
-from forebay.api.envelope import Wire, iso
+from forebay.api.envelope import Input, Wire, iso
 from forebay.api.route import Needs, route
+from forebay.domain.money.teams import create_own
 from forebay.domain.people import teams
 from forebay.domain.people.access import Target
-from forebay.domain.people.roles import Permission
-from forebay.errors import NotFound
+from forebay.domain.people.roles import SENTENCES, MemberMode, Permission, who_has
+from forebay.errors import BadRequest, NotFound
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=320)]
+ModeName = Literal["deploy-only", "read-only"]
 
 
 class Team(Wire):
@@ -18,7 +24,7 @@ class Team(Wire):
     name: str
     slug: str
     role: Literal["owner", "admin", "member"]
-    member_mode: Literal["deploy-only", "read-only"]
+    member_mode: ModeName
     is_current_team: bool
     created_at: str
 
@@ -27,6 +33,39 @@ class Teams(Wire):
     """All of them, oldest first."""
 
     teams: list[Team]
+
+
+class NewTeam(Input):
+    """A team that I will own."""
+
+    name: Name
+    member_mode: ModeName = "deploy-only"
+
+
+class ChangedTeam(Input):
+    """What is to be otherwise; the slug stays."""
+
+    name: Name | None = None
+    member_mode: ModeName | None = None
+
+
+class Allowance(Wire):
+    """A permission, and how far mine goes: for everything, for what I started myself, or not at all."""
+
+    permission: str
+    means: str
+    reach: Literal["all", "own", "none"]
+    who_has_it: list[str]
+
+
+class MyPermissions(Wire):
+    """What I may do in a team with the credential I ask with."""
+
+    role: Literal["owner", "admin", "member"]
+    member_mode: ModeName
+    is_api_key: bool
+    """A key never has more than its owner, and never all of it."""
+    permissions: list[Allowance]
 
 
 def to_wire(call: Call, team: teams.Team) -> Team:
@@ -59,7 +98,72 @@ def list_all(call: Call) -> Teams:
 )
 def show(call: Call, team_id: str) -> Team:
     """One team."""
+    return shown(call, team_id)
+
+
+def shown(call: Call, team_id: str) -> Team:
+    """A team of mine as it is now. Raises NotFound."""
     for team in teams.of_user(call.connection, call.caller.user_id):
         if team.id == team_id:
             return to_wire(call, team)
     raise NotFound("Team")
+
+
+@route("POST", "/api/teams", needs=Needs.session, body=NewTeam, answers=Team, status=201)
+def create(call: Call, body: NewTeam) -> Team:
+    """Make a team: whoever makes it owns it."""
+    team_id = create_own(
+        call.connection, call.caller, name=body.name, member_mode=MemberMode(body.member_mode), now=call.now
+    )
+    return shown(call, team_id)
+
+
+@route(
+    "PATCH",
+    "/api/teams/{team_id}",
+    needs=Permission.manage_team,
+    target=Target.team,
+    target_from="path:team_id",
+    body=ChangedTeam,
+    answers=Team,
+)
+def change(call: Call, team_id: str, body: ChangedTeam) -> Team:
+    """Rename the team, or say what its members may do.
+
+    The mode holds for all members from this moment on; changing it needs a recent sign-in.
+    """
+    if body.name is None and body.member_mode is None:
+        raise BadRequest("Nothing is to be changed.", details={"name": "or memberMode: one of them at least"})
+    if body.member_mode is not None:
+        call.demand_recent()
+        teams.set_member_mode(call.connection, call.team, MemberMode(body.member_mode), now=call.now)
+    if body.name is not None:
+        teams.rename(call.connection, call.team, body.name, now=call.now)
+    return shown(call, team_id)
+
+
+@route(
+    "GET",
+    "/api/teams/{team_id}/permissions",
+    needs=Permission.see,
+    target=Target.team,
+    target_from="path:team_id",
+    answers=MyPermissions,
+)
+def permissions(call: Call, team_id: str) -> MyPermissions:
+    """What I may do here, and who may do the rest."""
+    team = call.team
+    return MyPermissions(
+        role=team.role.value,
+        member_mode=team.member_mode.value,
+        is_api_key=call.caller.api_key_id is not None,
+        permissions=[
+            Allowance(
+                permission=permission.value,
+                means=SENTENCES[permission],
+                reach="none" if (reach := team.reach(permission)) is None else reach.value,
+                who_has_it=who_has(permission),
+            )
+            for permission in Permission
+        ],
+    )
