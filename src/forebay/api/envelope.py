@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -28,6 +28,39 @@ class Wire(msgspec.Struct, rename="camel", kw_only=True):
 
 class Input(msgspec.Struct, rename="camel", kw_only=True):
     """What is read from clients."""
+
+
+class File(msgspec.Struct, frozen=True):
+    """An answer that is no JSON but a file to keep. A route says so by the kind of file it answers."""
+
+    media_type: ClassVar[str] = "application/octet-stream"
+
+    name: str
+    """For whoever saves it: letters, digits, dots and hyphens."""
+    content: bytes
+
+
+class Csv(File, frozen=True):
+    """A table for spreadsheets and programs: a line of names, then a line a row."""
+
+    media_type: ClassVar[str] = "text/csv"
+
+
+class Pdf(File, frozen=True):
+    """A document to print or to hand on."""
+
+    media_type: ClassVar[str] = "application/pdf"
+
+
+def written(result: Any) -> tuple[dict[str, str], bytes]:
+    """What a route's function returned, as the headers beside the usual ones and the body."""
+    if isinstance(result, File):
+        charset = "; charset=utf-8" if result.media_type.startswith("text/") else ""
+        return {
+            "content-type": result.media_type + charset,
+            "content-disposition": f'attachment; filename="{result.name}"',
+        }, result.content
+    return {}, result if isinstance(result, bytes) else encoder.encode(result)
 
 
 def refusal(error: ForebayError) -> tuple[int, dict[str, str], bytes]:

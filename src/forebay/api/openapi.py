@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from forebay import __version__
-from forebay.api.envelope import ErrorBody
+from forebay.api.envelope import ErrorBody, File
 from forebay.api.route import Needs, Route
 from forebay.domain.people.roles import Permission, who_has
 
@@ -59,10 +59,15 @@ def collect(routes: Sequence[Route]) -> list[Any]:
     """All types that the routes speak of."""
     kinds: list[Any] = [ErrorBody]
     for route in routes:
-        kinds += [kind for kind in (route.answers, route.body) if kind is not None]
+        kinds += [kind for kind in (route.answers, route.body) if kind is not None and not is_file(kind)]
         if route.query is not None:
             kinds += [field.type for field in msgspec.structs.fields(route.query)]
     return kinds
+
+
+def is_file(kind: Any) -> bool:
+    """Whether this answer is a file, and no JSON."""
+    return isinstance(kind, type) and issubclass(kind, File)
 
 
 def operation(route: Route, schemas: dict[int, Any], components: dict[str, Any]) -> dict[str, Any]:
@@ -130,6 +135,9 @@ def response(route: Route, status: int, schemas: dict[int, Any]) -> dict[str, An
     if status == route.status:
         summary = inspect.getdoc(route.answers) if isinstance(route.answers, type) else None
         text = (summary or "Done").partition("\n")[0]
+        if is_file(route.answers):
+            schema = {"type": "string", "contentMediaType": route.answers.media_type}
+            return {"description": text, "content": {route.answers.media_type: {"schema": schema}}}
         return {"description": text, "content": {"application/json": {"schema": schemas[id(route.answers)]}}}
     found: dict[str, Any] = {
         "description": HTTPStatus(status).phrase,

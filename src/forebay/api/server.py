@@ -16,6 +16,7 @@ from litestar.plugins.core import MsgspecDIPlugin
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from forebay.api import (
+    api_access,
     api_keys,
     auth,
     balance,
@@ -40,6 +41,7 @@ from forebay.api.route import ROUTES, Route
 from forebay.errors import BadRequest, BodyTooLarge, ForebayError, MethodNotAllowed, NotFound
 
 NOUNS = (
+    api_access,
     api_keys,
     auth,
     balance,
@@ -218,7 +220,7 @@ def on_http_error(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     else:
         found = ForebayError("Something went wrong on our side. Nothing was changed.")
     status, headers, payload = refusal(found)
-    common = {name.decode(): value.decode() for name, value in COMMON_HEADERS}
+    common = {name.decode(): value.decode() for name, value in (JSON, *COMMON_HEADERS)}
     return Response(
         payload,
         status_code=status,
