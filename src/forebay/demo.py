@@ -21,6 +21,7 @@ from forebay.app import Forebay
 from forebay.domain.machines import ssh_keys
 from forebay.domain.money import ledger
 from forebay.domain.money.amounts import to_dollars
+from forebay.domain.money.teams import create as new_team
 from forebay.domain.people import accounts, api_keys, credentials, teams
 from forebay.domain.people.roles import MemberMode, Role
 from forebay.storage.tables import users
@@ -137,8 +138,7 @@ def make_team(
     now: datetime,
 ) -> dict[str, Any]:
     """A team with credits that the operator granted."""
-    team_id = teams.create(connection, name=name, owner_id=owner_id, now=now, member_mode=mode)
-    ledger.open_account(connection, team_id)
+    team_id = new_team(connection, name=name, owner_id=owner_id, now=now, member_mode=mode)
     ledger.grant(
         connection,
         team_id=team_id,

@@ -21,6 +21,7 @@ from forebay.app import Forebay, build_api, listen, server_config
 from forebay.compute.memory import POOL, MemoryProvider
 from forebay.domain.machines import ssh_keys
 from forebay.domain.money import ledger
+from forebay.domain.money.teams import create as new_team
 from forebay.domain.people import accounts, api_keys, sessions, teams
 from forebay.domain.people.roles import MemberMode, Role
 from forebay.settings import Settings
@@ -190,8 +191,7 @@ class Cloud:
         """Another team of this owner."""
         with self.database.begin() as connection:
             name = f"Team {next(numbers)}"
-            team = teams.create(connection, name=name, owner_id=owner.id, now=self.clock.now(), member_mode=mode)
-            ledger.open_account(connection, team)
+            team = new_team(connection, name=name, owner_id=owner.id, now=self.clock.now(), member_mode=mode)
         if credits_micros:
             self.grant(team, credits_micros)
         return team
