@@ -144,6 +144,7 @@ BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ("POST", "/api/auth/cli"): lambda _: {"name": "a program"},
     ("POST", "/api/auth/cli/token"): lambda _: {"deviceToken": "none"},
     ("POST", "/api/auth/second-factor"): lambda _: {"token": "none", "code": "123456"},
+    ("DELETE", "/api/me"): lambda _: {"confirm": "somebody.else@example.org"},
     ("PUT", "/api/me/current-team"): lambda attempt: {"teamId": attempt.team},
     ("POST", "/api/api-keys"): lambda _: {"name": "x"},
     ("POST", "/api/teams"): lambda _: {"name": "A team"},

@@ -1,11 +1,15 @@
-"""`/api/me`: the account behind the key or session."""
+"""`/api/me`: the account behind the key or session, everything that is kept about it, and its end."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 from forebay.api.call import Call
 from forebay.api.envelope import Input, Wire
 from forebay.api.route import Needs, route
-from forebay.domain.people import accounts
+from forebay.domain.machines import accounts as machine_accounts
+from forebay.domain.machines import exports
+from forebay.domain.people import accounts, activity
 from forebay.domain.people.access import Target
 from forebay.domain.people.roles import Permission
 
@@ -32,6 +36,39 @@ class CurrentTeamSet(Wire):
     """It is the current one now."""
 
     current_team_id: str
+
+
+class Export(Wire):
+    """Everything that is kept about a person, never a secret. What was done is listed newest first."""
+
+    account: dict[str, Any]
+    teams: list[dict[str, Any]]
+    sessions: list[dict[str, Any]]
+    api_keys: list[dict[str, Any]]
+    passkeys: list[dict[str, Any]]
+    identities: list[dict[str, Any]]
+    """Accounts elsewhere that can be signed in with."""
+    ssh_keys: list[dict[str, Any]]
+    deployments: list[dict[str, Any]]
+    """Those they started."""
+    invitations: list[dict[str, Any]]
+    """Those they sent, and those sent to their address."""
+    activity: list[dict[str, Any]]
+
+
+class Farewell(Input):
+    """The end of my account."""
+
+    confirm: Annotated[str, msgspec.Meta(max_length=320)]
+    """My address, to be sure."""
+    give_up_credits: Annotated[str, msgspec.Meta(max_length=40)] | None = None
+    """Exactly what there is in all teams that end with the account, in dollars, like 12.50."""
+
+
+class Deleted(Wire):
+    """It is no more."""
+
+    success: bool
 
 
 @route("GET", "/api/me", needs=Needs.account, answers=Me, is_inline=True)
@@ -64,4 +101,46 @@ def set_current_team(call: Call, body: CurrentTeam) -> CurrentTeamSet:
     """
     call.demand_session()
     accounts.set_current_team(call.connection, call.caller.user_id, call.team.team_id)
+    note(call, "account.set-current-team", "team", call.team.team_id)
     return CurrentTeamSet(current_team_id=call.team.team_id)
+
+
+@route("GET", "/api/me/export", needs=Needs.session, is_recent=True, writes=True, answers=Export)
+def export(call: Call) -> Export:
+    """Everything that is kept about me, to take along."""
+    found = exports.of_account(call.connection, call.caller.user_id)
+    note(call, "account.export", "account", call.caller.user_id)
+    return Export(**{kind: in_camels(value) for kind, value in found.items()})
+
+
+def in_camels(value: Any) -> Any:
+    """Rows with the names that the wire has."""
+    if isinstance(value, list):
+        return [in_camels(each) for each in value]
+    return {camel(name): each for name, each in value.items()}
+
+
+def camel(name: str) -> str:
+    """The name in camel case."""
+    first, *others = name.split("_")
+    return first + "".join(other.capitalize() for other in others)
+
+
+@route("DELETE", "/api/me", needs=Needs.session, is_recent=True, body=Farewell, answers=Deleted, raises=(409,))
+def delete(call: Call, body: Farewell) -> Deleted:
+    """Delete my account, and the teams that nobody else belongs to. Nothing brings it back.
+
+    409 `LAST_OWNER` while others belong to a team that I alone own; 409 `TEAM_IN_USE` while a team that would end with
+    the account has machines or owes something; 409 `CREDITS_REMAIN` while it has credits that I have not given up.
+    """
+    machine_accounts.delete(
+        call.connection, call.caller, confirm=body.confirm, give_up=body.give_up_credits, now=call.now
+    )
+    call.nudge("ssh-keys")
+    call.nudge("mails")
+    return Deleted(success=True)
+
+
+def note(call: Call, action: str, kind: str, object_id: str) -> None:
+    """A row in the activity of the account."""
+    activity.record(call.connection, call.caller, action, now=call.now, object_type=kind, object_id=object_id)

@@ -156,7 +156,7 @@ COMMON_HEADERS = (
 def handler(route: Route, door: Door, proxies: Proxies) -> HTTPRouteHandler:
     """A Litestar handler that brings requests of one route to the door."""
     limit = door.services.settings.body_limit_bytes
-    reads_body = route.method in ("POST", "PUT", "PATCH")
+    reads_body = route.has_body or route.method in ("POST", "PUT", "PATCH")
 
     async def endpoint(request: AnyRequest) -> ASGIApp:
         scope = request.scope

@@ -7,6 +7,7 @@ import msgspec
 from forebay.api.call import Call
 from forebay.api.envelope import Input, Wire, iso
 from forebay.api.route import Needs, route
+from forebay.domain.machines import teams as machine_teams
 from forebay.domain.money.teams import create_own
 from forebay.domain.people import teams
 from forebay.domain.people.access import Target
@@ -40,6 +41,19 @@ class NewTeam(Input):
 
     name: Name
     member_mode: ModeName = "deploy-only"
+
+
+class GivenUp(Input):
+    """What is said about credits that are left."""
+
+    give_up_credits: Annotated[str, msgspec.Meta(max_length=40)] | None = None
+    """Exactly the amount that there is, in dollars, like 12.50. Without it only a team without credits is deleted."""
+
+
+class Deleted(Wire):
+    """It is no more."""
+
+    success: bool
 
 
 class ChangedTeam(Input):
@@ -140,6 +154,28 @@ def change(call: Call, team_id: str, body: ChangedTeam) -> Team:
     if body.name is not None:
         teams.rename(call.connection, call.team, body.name, now=call.now)
     return shown(call, team_id)
+
+
+@route(
+    "DELETE",
+    "/api/teams/{team_id}",
+    needs=Permission.manage_team,
+    target=Target.team,
+    target_from="path:team_id",
+    query=GivenUp,
+    answers=Deleted,
+    raises=(409,),
+    is_recent=True,
+)
+def delete(call: Call, team_id: str, query: GivenUp) -> Deleted:
+    """Delete the team: for everybody in it, and for good.
+
+    409 `TEAM_IN_USE` with what is in the way while a machine or disk is left or anything is owed; 409 `CREDITS_REMAIN`
+    with the amount while there are credits that nobody has given up.
+    """
+    machine_teams.delete(call.connection, call.team, give_up=query.give_up_credits, now=call.now)
+    call.nudge("mails")
+    return Deleted(success=True)
 
 
 @route(

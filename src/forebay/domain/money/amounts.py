@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 
 MICROS_PER_DOLLAR = 1_000_000
 SECONDS_PER_HOUR = 3600
+CENT = Decimal("0.01")
 
 MAX_RATE_MICROS = 20_000_000_000
 """$20,000 an hour; times MAX_SPAN_SECONDS it is 6.3e18, under 2**63."""
@@ -28,6 +29,12 @@ def charge_micros(rate_micros: int, seconds: int) -> int:
 def to_dollars(amount_micros: int) -> float:
     """The JSON number for an amount. A double holds 15 digits: exact to the micro-dollar up to $1 billion."""
     return amount_micros / MICROS_PER_DOLLAR
+
+
+def in_words(amount_micros: int) -> str:
+    """An amount as people read and repeat it: dollars with cents, and as many digits more as it has."""
+    dollars = Decimal(amount_micros) / MICROS_PER_DOLLAR
+    return f"{dollars.quantize(CENT) if dollars == dollars.quantize(CENT) else dollars.normalize():f}"
 
 
 def from_dollars(value: int | float | str | Decimal) -> int:

@@ -49,6 +49,7 @@ SYSTEM_ACCOUNTS = (CLEARING, PROCESSOR, COMPUTE_REVENUE, STORAGE_REVENUE, GRANTS
 USAGE = "usage"
 GRANT = "grant"
 GRANT_TAKEN_BACK = "grant_taken_back"
+GIVEN_UP = "credits_given_up"
 MAY_OVERDRAW = (USAGE, GRANT_TAKEN_BACK)
 """The kinds that may take a balance below zero."""
 
@@ -293,6 +294,25 @@ def take_back(
         reason=reason,
         created_by=created_by,
         reverses=first.id,
+    )
+
+
+def give_up(
+    connection: Connection, *, team_id: str, amount_micros: int, created_by: str | None, now: datetime
+) -> Transfer:
+    """The team gives up all the credits it has left, once and for all, because it comes to its end.
+
+    Raises InsufficientBalance if it has less.
+    """
+    return post(
+        connection,
+        team_id=team_id,
+        kind=GIVEN_UP,
+        key=f"given-up:{team_id}",
+        postings=[Posting(account_id(team_id), -amount_micros), Posting(GRANTS, amount_micros)],
+        now=now,
+        reason="given up when the team was deleted",
+        created_by=created_by,
     )
 
 

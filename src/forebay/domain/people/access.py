@@ -171,9 +171,9 @@ def door(target: Target, *, by_key: bool) -> Prepared:
             memberships, sa.and_(memberships.c.team_id == teams.c.id, memberships.c.user_id == users.c.id)
         )
         columns = (*columns, *TEAM)
-    return Prepared(
-        sa.select(*columns).select_from(source).where(secret_hash == sa.bindparam("hash", type_=sa.String()))
-    )
+    # Whose account is deleted has no credentials left; nor does one that was made in the same moment count.
+    is_theirs = sa.and_(secret_hash == sa.bindparam("hash", type_=sa.String()), users.c.deleted_at.is_(None))
+    return Prepared(sa.select(*columns).select_from(source).where(is_theirs))
 
 
 DOORS = {(target, by_key): door(target, by_key=by_key) for target in Target for by_key in (True, False)}
