@@ -55,6 +55,32 @@ def count(connection: Connection, purpose: str, email: str, limits: Limits, *, t
     )
 
 
+def is_within(
+    connection: Connection, purpose: str, email: str, *, limit: int, now: datetime, seconds: int = 3600
+) -> bool:
+    """Count a mail that anybody may ask for by giving the address: False, and not counted, where there were enough.
+
+    The asker isn't told. Give links that are good for no shorter than `seconds`, so that one is always at hand.
+    """
+    recent = connection.execute(
+        sa.select(sa.func.count())
+        .select_from(sent_links)
+        .where(
+            sent_links.c.email_key == email_key(email),
+            sent_links.c.purpose == purpose,
+            sent_links.c.at > now - timedelta(seconds=seconds),
+        )
+    ).scalar_one()
+    if recent >= limit:
+        return False
+    connection.execute(
+        sa.insert(sent_links).values(
+            id=ids.new_id(now), purpose=purpose, team_id=None, email_key=email_key(email), at=now
+        )
+    )
+    return True
+
+
 def forget_old(connection: Connection, *, now: datetime) -> int:
     """Drop what is not counted any more; how many."""
     old = now - timedelta(seconds=WINDOW_SECONDS)

@@ -24,7 +24,7 @@ from sqlalchemy import Connection
 from forebay.domain.people import credentials
 from forebay.errors import RateLimitExceeded
 from forebay.storage.database import upsert_insert
-from forebay.storage.tables import sessions, sign_in_failures
+from forebay.storage.tables import mail_tokens, sessions, sign_in_failures
 
 QUIET_SECONDS = 86400
 """A count is forgotten after a day without a wrong guess."""
@@ -32,7 +32,7 @@ PAIR = (5, 900)
 WIDE = {"network": (100, 60), "account": (20, 60)}
 """How many are free, and the longest wait in seconds."""
 LINKS = (20, 60)
-MOST_NETWORKS = 500
+MOST_ADDRESSES = 500
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -65,12 +65,14 @@ def network_of(address: str) -> str:
 
 
 def is_known(connection: Connection, user_id: str, address: str) -> bool:
-    """Whether the person has signed in from this network before."""
-    rows = connection.execute(
-        sa.select(sessions.c.address).where(sessions.c.user_id == user_id).distinct().limit(MOST_NETWORKS)
+    """Whether the person has signed in from this network before, or opened a link there that we had mailed to them."""
+    signed_in = sa.select(sessions.c.address).where(sessions.c.user_id == user_id)
+    opened = sa.select(mail_tokens.c.used_from).where(
+        mail_tokens.c.user_id == user_id, mail_tokens.c.used_from.is_not(None)
     )
     network = network_of(address)
-    return any(network_of(row.address) == network for row in rows)
+    rows = connection.execute(signed_in.union(opened).limit(MOST_ADDRESSES))
+    return any(network_of(row[0]) == network for row in rows)
 
 
 def look(
@@ -168,6 +170,12 @@ def forgive(connection: Connection, attempt: Attempt, *, now: datetime) -> None:
             .where(column.subject == count.subject, column.failures > 0)
             .values(failures=column.failures - 1, wait_until=now)
         )
+
+
+def forget(connection: Connection, realm: str, account: str, *, address: str, secret_key: bytes) -> None:
+    """Forget the account's own count in this network: its owner has proved in another way who they are."""
+    own = counts_of(connection, realm, account, user_id=None, address=address, secret_key=secret_key)[0]
+    connection.execute(sa.delete(sign_in_failures).where(sign_in_failures.c.subject == own.subject))
 
 
 def are_any_old(connection: Connection, *, now: datetime) -> bool:

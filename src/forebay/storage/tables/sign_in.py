@@ -54,6 +54,7 @@ mail_tokens = sa.Table(
     sa.Column("created_at", Timestamp, nullable=False),
     sa.Column("expires_at", Timestamp, nullable=False),
     sa.Column("used_at", Timestamp),
+    sa.Column("used_from", sa.String(64), comment="the address; its network is one that the person is known from"),
     one_of("purpose", "verify", "reset"),
 )
 

@@ -196,5 +196,6 @@ def upgrade() -> None:
 
     # SQLite makes the table anew for this: nothing refers to it.
     with op.batch_alter_table("mail_tokens", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("used_from", sa.String(length=64), nullable=True))
         batch_op.drop_constraint(op.f("ck_mail_tokens_purpose"), type_="check")
         batch_op.create_check_constraint(op.f("ck_mail_tokens_purpose"), "purpose IN ('verify', 'reset')")
