@@ -80,6 +80,9 @@ GET /api/deployments/{deployment_id}/can-terminate  401 401 401 404 404 404 404 
 GET /api/deployments/{deployment_id}/events         401 401 401 404 404 404 404 200 200 200 200 200 200 200
 POST /api/deployments/{deployment_id}/stop          401 401 401 404 404 404 404 403 403 403 200 200 200 200
 POST /api/deployments/{deployment_id}/start         401 401 401 404 404 404 404 403 403 403 409 409 409 409
+
+GET /api/teams/{team_id}/transactions      401 401 401 404 404 404 404 403 403 403 403 403 403 200
+GET /api/teams/{team_id}/transactions.csv  401 401 401 404 404 404 404 403 403 403 403 403 403 200
 """
 
 

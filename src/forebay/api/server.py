@@ -33,6 +33,7 @@ from forebay.api import (
     sessions,
     ssh_keys,
     teams,
+    transactions,
 )
 from forebay.api.call import Incoming
 from forebay.api.door import Door
@@ -57,6 +58,7 @@ NOUNS = (
     sessions,
     ssh_keys,
     teams,
+    transactions,
 )
 """Importing them declares their routes."""
 

@@ -1,0 +1,40 @@
+"""Tables as CSV files, for spreadsheets and programs.
+
+Amounts are in dollars with all six places, times in ISO 8601 UTC, the first line names the columns. A text that a
+spreadsheet would take for a formula gets an apostrophe in front of it, which makes it a text again: people choose names
+and labels, and other people open the file. Numbers and times are written by us and stay as they are.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from forebay.api.envelope import Csv
+
+Cell = str | int | None
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""How a text begins that some spreadsheet carries out."""
+
+MOST_ROWS = 100_000
+"""Of one file: whoever wants more asks for it in parts."""
+
+
+def table(name: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, figures: Sequence[str] = ()) -> Csv:
+    """A file of these rows. `figures` names the columns that hold digits of ours."""
+    are_figures = [column in figures for column in columns]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(
+            [cell if is_figure else harmless(cell) for cell, is_figure in zip(row, are_figures, strict=True)]
+        )
+    return Csv(f"{name}.csv", text.getvalue().encode())
+
+
+def harmless(cell: Cell) -> Cell:
+    """The cell, with an apostrophe where a spreadsheet would take it for a formula."""
+    if isinstance(cell, str) and cell.lstrip(" \u00a0\ufeff").startswith(FORMULA):
+        return f"'{cell}"
+    return cell

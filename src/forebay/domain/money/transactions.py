@@ -1,0 +1,119 @@
+"""Transactions: a team's transfers as its people read them, newest first, each with its kind in words and who made it.
+
+They are the ledger's own rows: amount and balance after are those of the entry on the team's account. An empty answer
+means that there was nothing, never that something was left out.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from forebay.domain.money.transfers import account_id
+from forebay.storage.tables import accounts, entries, transfers, users
+
+WORDS = {
+    "usage": "Use of machines and disks",
+    "grant": "Credits granted",
+    "grant_taken_back": "Grant taken back",
+    "credits_given_up": "Credits given up",
+}
+"""What a kind of transfer is called where people read it."""
+
+
+class Transaction(msgspec.Struct, frozen=True, kw_only=True):
+    """A transfer as seen from its team: positive is what the team gained."""
+
+    id: str
+    sequence: int
+    """Place in the team's chain, from 1, without gaps."""
+    kind: str
+    amount_micros: int
+    balance_after_micros: int
+    reason: str
+    reverses: str | None
+    created_by: str | None
+    """None: Forebay itself."""
+    created_by_name: str | None
+    created_at: datetime
+
+    @property
+    def words(self) -> str:
+        """The kind in words."""
+        return words(self.kind)
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which transactions; what is None does not count."""
+
+    kind: str | None = None
+    except_kind: str | None = None
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+    """Up to this moment, itself not included."""
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing is left out."""
+        return self == Filter()
+
+
+def words(kind: str) -> str:
+    """What a kind of transfer is called where people read it."""
+    return WORDS.get(kind) or kind.replace("_", " ").capitalize()
+
+
+def search(
+    connection: Connection, team_id: str, wanted: Filter, *, limit: int, page: int = 1
+) -> tuple[Sequence[Transaction], int]:
+    """A page of the team's transactions, newest first, the pages counted from 1; and how many there are in all."""
+    conditions = [transfers.c.team_id == team_id, *matching(wanted)]
+    if wanted.is_everything:
+        counted = sa.select(accounts.c.version).where(accounts.c.team_id == team_id)
+    else:
+        counted = sa.select(sa.func.count()).select_from(transfers).where(*conditions)
+    total = int(connection.execute(counted).scalar() or 0)
+    first = (page - 1) * limit
+    if first >= total:
+        return [], total
+    if wanted.is_everything:
+        # By the numbers of the chain: as quick on the last page as on the first.
+        newest = total - first
+        conditions.append(transfers.c.sequence.between(newest - limit + 1, newest))
+        first = 0
+    statement = with_own_entry(team_id).where(*conditions).order_by(transfers.c.sequence.desc())
+    rows = connection.execute(statement.limit(limit).offset(first))
+    return [Transaction(**row._mapping) for row in rows], total
+
+
+def matching(wanted: Filter) -> list[sa.ColumnElement[bool]]:
+    """SQL: what the filter asks of a transfer."""
+    found = []
+    if wanted.kind is not None:
+        found.append(transfers.c.kind == wanted.kind)
+    if wanted.except_kind is not None:
+        found.append(transfers.c.kind != wanted.except_kind)
+    if wanted.from_at is not None:
+        found.append(transfers.c.created_at >= wanted.from_at)
+    if wanted.to_at is not None:
+        found.append(transfers.c.created_at < wanted.to_at)
+    return found
+
+
+def with_own_entry(team_id: str) -> sa.Select[tuple[object, ...]]:
+    """SQL: the columns of a Transaction."""
+    own = sa.and_(entries.c.transfer_id == transfers.c.id, entries.c.account_id == account_id(team_id))
+    return sa.select(
+        transfers.c.id,
+        transfers.c.sequence,
+        transfers.c.kind,
+        entries.c.amount_micros,
+        entries.c.balance_after_micros,
+        transfers.c.reason,
+        transfers.c.reverses,
+        transfers.c.created_by,
+        users.c.name.label("created_by_name"),
+        transfers.c.created_at,
+    ).select_from(transfers.join(entries, own).outerjoin(users, users.c.id == transfers.c.created_by))
