@@ -1,6 +1,7 @@
 """Invitations as tests need them: made at once, and their link read out of the mail that was written."""
 
 import re
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -12,6 +13,15 @@ from forebay.domain.people.roles import Role
 from forebay.domain.people.sent_links import Limits
 from forebay.storage.tables import mails
 from tests.api.cloud import URL, Cloud, Person
+
+
+class Written(NamedTuple):
+    """A mail that was not sent yet."""
+
+    subject: str
+    text: str
+    html: str
+
 
 PLENTY = Limits(team=10_000, address=10_000, address_and_team=10_000)
 
@@ -34,13 +44,13 @@ def invite(cloud: Cloud, owner: Person, team: str, email: str, role: Role = Role
     return made.id, token_for(cloud, email)
 
 
-def last_mail(cloud: Cloud, recipient: str) -> sa.Row[tuple[str, str, str]]:
+def last_mail(cloud: Cloud, recipient: str) -> Written:
     """Subject, text and HTML of the last mail that was written to the address and not sent yet."""
     wanted = sa.select(mails.c.subject, mails.c.text, mails.c.html).where(mails.c.recipient == recipient)
     with cloud.database.read() as connection:
         found = connection.execute(wanted.order_by(mails.c.id.desc()).limit(1)).first()
     assert found is not None, f"no mail to {recipient}"
-    return found
+    return Written(found.subject, found.text, found.html)
 
 
 def subjects(cloud: Cloud, recipient: str) -> list[str]:

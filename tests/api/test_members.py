@@ -26,7 +26,7 @@ class Lab:
         found = self.cloud.get(f"{self.path}/members", self.olga.key).ok()["members"]
         return {member["userId"]: member["role"] for member in found}
 
-    def set_role(self, person: Person, role: str, by: Person | None = None) -> Any:
+    def set_role(self, person: Person, role: Any, by: Person | None = None) -> Any:
         return self.cloud.send("PATCH", f"{self.path}/members/{person.id}", (by or self.olga).session, {"role": role})
 
     def leave(self, person: Person) -> Any:
