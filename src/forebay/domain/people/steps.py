@@ -120,6 +120,6 @@ def matching(purpose: Purpose, now: datetime, **hashes: str) -> sa.ColumnElement
 
 
 def found(connection: Connection, where: sa.ColumnElement[bool]) -> Step | None:
-    """The one row, as a value."""
-    row = connection.execute(sa.select(*COLUMNS).where(where)).first()
+    """The one row, as a value. Held until the transaction ends, so that nobody decides by what another changes now."""
+    row = connection.execute(sa.select(*COLUMNS).where(where).with_for_update()).first()
     return None if row is None else Step(**row._mapping)
