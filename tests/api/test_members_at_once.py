@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.machines import launches
+from forebay.domain.machines import launches, off_boarding
 from forebay.domain.machines.deployments import Limits
 from forebay.domain.machines.launches import Order
 from forebay.domain.people import invitations, members
@@ -23,7 +23,7 @@ from forebay.domain.people.members import LastOwner
 from forebay.domain.people.roles import MemberMode, Role
 from forebay.errors import ForebayError
 from forebay.storage.tables import deployments, memberships
-from tests.api.cloud import Cloud, Person
+from tests.api.cloud import Cloud, Person, new_public_key
 from tests.api.invited import context, invite
 from tests.api.wire import Answer, ask
 
@@ -194,6 +194,20 @@ def test_a_role_is_taken_away_while_its_holder_launches(cloud: Cloud, pool: Thre
     assert isinstance(refusal, ForebayError)
     assert refusal.status == (403 if how == "demoted to looking" else 404)
     assert len(machines(cloud, owner.team)) == 1
+
+
+def test_nobody_adds_a_key_on_the_way_out(cloud: Cloud, pool: ThreadPoolExecutor) -> None:
+    owner, mia = cloud.person("Olga"), cloud.person("Mia")
+    cloud.join(owner.team, mia, Role.admin)
+    mine = context(cloud, owner, owner.team)
+    body = {"name": "way back", "publicKey": new_public_key(), "teamId": owner.team}
+    with cloud.database.begin() as connection:
+        off_boarding.off_board(connection, mine, mia.id, now=cloud.clock.now())
+        later = pool.submit(cloud.post, "/api/ssh-keys", mia.key, body)
+        _, waiting = wait([later], timeout=0.15)
+        assert waiting
+    later.result(30).refused(404, "NOT_FOUND")
+    assert cloud.get(f"/api/ssh-keys?teamId={owner.team}", owner.key).ok() == []
 
 
 def test_no_launch_after_the_removal_was_answered(cloud: Cloud) -> None:

@@ -8,7 +8,7 @@ from forebay.api.call import Call
 from forebay.api.envelope import Input, Wire, iso
 from forebay.api.route import route
 from forebay.domain.machines import ssh_keys
-from forebay.domain.people import activity
+from forebay.domain.people import activity, teams
 from forebay.domain.people.access import Target
 from forebay.domain.people.roles import Permission
 
@@ -85,6 +85,8 @@ def create(call: Call, body: NewSshKey) -> SshKey:
 
     A key that can't be used is refused with the reason.
     """
+    # Whoever is taken out of the team in this very moment leaves no key behind.
+    teams.hold(call.connection, call.team, Permission.manage_ssh_keys)
     key = ssh_keys.add(
         call.connection,
         team_id=call.team.team_id,
