@@ -103,8 +103,10 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 def made_key(attempt: Attempt) -> str:
-    made = attempt.cloud.post("/api/api-keys", attempt.scene.owner.session, {"name": "x"}).ok(201)
-    return str(made["id"])
+    owner = attempt.scene.owner
+    secret = attempt.cloud.key(owner.id, owner.team, days=1)
+    listed = attempt.cloud.get("/api/api-keys", attempt.cloud.session(owner.id)).ok()["apiKeys"]
+    return next(str(key["id"]) for key in listed if secret.endswith(key["lastCharacters"]))
 
 
 def made_session(attempt: Attempt) -> str:
@@ -128,6 +130,19 @@ def invited_elsewhere(attempt: Attempt) -> str:
     return invite(attempt.cloud, other, other.team, attempt.scene.owner.email)[1]
 
 
+def new_app(attempt: Attempt) -> Any:
+    """The owner has begun to set up an authenticator app, and mistypes its code."""
+    if attempt.caller == "person":
+        attempt.cloud.post("/api/auth/totp", attempt.credential).ok()
+    return {"code": "12345"}
+
+
+def changing_address(attempt: Attempt) -> None:
+    """The owner has asked for another address, and may give that up."""
+    if attempt.caller == "person":
+        attempt.cloud.post("/api/me/email", attempt.credential, {"email": "other@example.org"}).ok(202)
+
+
 PARAMETERS: dict[str, Callable[[Attempt], str]] = {
     "deployment_id": Attempt.machine,
     "team_id": lambda attempt: attempt.team,
@@ -140,13 +155,25 @@ PARAMETERS: dict[str, Callable[[Attempt], str]] = {
 BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ("POST", "/api/auth/sign-up"): lambda _: {"email": "new@example.org", "name": "N", "password": "long enough"},
     ("POST", "/api/auth/verify"): lambda _: {"token": "none"},
-    ("POST", "/api/auth/sign-in"): lambda _: {"email": "nobody@example.org", "password": "wrong"},
+    ("POST", "/api/auth/sign-in"): lambda _: {"email": f"nobody-{next(numbers)}@example.org", "password": "wrong"},
     ("POST", "/api/auth/cli"): lambda _: {"name": "a program"},
     ("POST", "/api/auth/cli/token"): lambda _: {"deviceToken": "none"},
     ("POST", "/api/auth/second-factor"): lambda _: {"token": "none", "code": "123456"},
     ("DELETE", "/api/me"): lambda _: {"confirm": "somebody.else@example.org"},
+    ("POST", "/api/auth/step-up"): lambda _: {},
+    ("POST", "/api/auth/forgot-password"): lambda _: {"email": "nobody@example.org"},
+    ("POST", "/api/auth/reset-password"): lambda _: {"token": "none", "password": "rather long a word"},
+    ("POST", "/api/auth/password"): lambda _: {"password": "rather long a word"},
+    ("POST", "/api/auth/totp/confirm"): new_app,
+    ("DELETE", "/api/auth/totp"): lambda _: {"code": "123456"},
+    ("POST", "/api/auth/change-address"): lambda _: {"token": "none"},
+    ("POST", "/api/me/email"): lambda _: {"email": "else@example.org"},
+    ("DELETE", "/api/me/email"): changing_address,
+    ("PATCH", "/api/me"): lambda _: {"name": "Olga"},
     ("PUT", "/api/me/current-team"): lambda attempt: {"teamId": attempt.team},
     ("POST", "/api/api-keys"): lambda _: {"name": "x"},
+    ("PATCH", "/api/api-keys/{key_id}"): lambda _: {"name": "y"},
+    ("POST", "/api/api-keys/{key_id}/rotate"): lambda _: {"keepHours": 0},
     ("POST", "/api/teams"): lambda _: {"name": "A team"},
     ("PATCH", "/api/teams/{team_id}"): lambda _: {"name": "Renamed"},
     ("POST", "/api/teams/{team_id}/transfer-ownership"): lambda attempt: {"userId": attempt.scene.owner.id},

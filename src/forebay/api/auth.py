@@ -10,7 +10,7 @@ from forebay.api.envelope import Input, Wire, iso
 from forebay.api.route import Needs, route
 from forebay.domain.money import sign_up as signing_up
 from forebay.domain.money.sign_up import Applicant
-from forebay.domain.people import accounts, activity, credentials, sessions, sign_in, slow_down
+from forebay.domain.people import accounts, activity, credentials, passwords, sessions, sign_in, slow_down
 from forebay.domain.people.sign_in import Guess, SecondFactorNeeded
 
 Password = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
@@ -88,7 +88,7 @@ class SecondFactorCode(Input):
 
 def hash_first(services: Services, body: SignUp, asker: Asker) -> str:
     """The hash of the new password; it takes a while."""
-    return credentials.hash_password(body.password)
+    return passwords.hash_new(body.password, email=body.email, name=body.name)
 
 
 @route(

@@ -7,6 +7,7 @@ import msgspec
 from forebay.api.call import Call
 from forebay.api.envelope import Input, Wire
 from forebay.api.route import Needs, route
+from forebay.api.teams import Deleted
 from forebay.domain.machines import accounts as machine_accounts
 from forebay.domain.machines import exports
 from forebay.domain.people import accounts, activity
@@ -24,6 +25,12 @@ class Me(Wire):
     api_access: Literal["none", "requested", "approved", "refused"]
     current_team_id: str | None
     """Of the key, or of the person for a session."""
+
+
+class NewName(Input):
+    """What I want to be called."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=240)]
 
 
 class CurrentTeam(Input):
@@ -65,12 +72,6 @@ class Farewell(Input):
     """Exactly what there is in all teams that end with the account, in dollars, like 12.50."""
 
 
-class Deleted(Wire):
-    """It is no more."""
-
-    success: bool
-
-
 @route("GET", "/api/me", needs=Needs.account, answers=Me, is_inline=True)
 def show(call: Call) -> Me:
     """Who I am."""
@@ -83,6 +84,16 @@ def show(call: Call) -> Me:
         api_access=caller.api_access,  # type: ignore[arg-type]
         current_team_id=caller.current_team_id,
     )
+
+
+@route("PATCH", "/api/me", needs=Needs.session, body=NewName, answers=Me)
+def rename(call: Call, body: NewName) -> Me:
+    """Change my name."""
+    name = accounts.check_name(body.name)
+    accounts.rename(call.connection, call.caller.user_id, name)
+    note(call, "account.rename", "account", call.caller.user_id)
+    me: Me = show(call)
+    return msgspec.structs.replace(me, name=name)
 
 
 @route(

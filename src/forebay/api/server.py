@@ -16,6 +16,8 @@ from litestar.plugins.core import MsgspecDIPlugin
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from forebay.api import (
+    activity,
+    addresses,
     api_access,
     api_keys,
     auth,
@@ -29,9 +31,12 @@ from forebay.api import (
     off_boarding,
     offers,
     openapi,
+    passwords,
     providers,
+    second_factors,
     sessions,
     ssh_keys,
+    step_up,
     teams,
     transactions,
 )
@@ -42,6 +47,8 @@ from forebay.api.route import ROUTES, Route
 from forebay.errors import BadRequest, BodyTooLarge, ForebayError, MethodNotAllowed, NotFound
 
 NOUNS = (
+    activity,
+    addresses,
     api_access,
     api_keys,
     auth,
@@ -54,9 +61,12 @@ NOUNS = (
     members,
     off_boarding,
     offers,
+    passwords,
     providers,
+    second_factors,
     sessions,
     ssh_keys,
+    step_up,
     teams,
     transactions,
 )

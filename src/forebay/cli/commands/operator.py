@@ -39,10 +39,10 @@ def create(
     """Make an operator: a new account whose address counts as proved, or an existing account that gets the flag."""
     with opened(data_dir, must_exist=False) as forebay:
         from forebay.domain.money import ledger
-        from forebay.domain.people import accounts, credentials
+        from forebay.domain.people import accounts, passwords
 
         email = accounts.check_email(email)
-        password_hash = credentials.hash_password(password)
+        password_hash = passwords.hash_new(password, email=email, name=name)
         with forebay.database.begin() as connection:
             now = forebay.clock.now()
             account = accounts.by_email(connection, email)

@@ -140,6 +140,11 @@ def replace_unverified(connection: Connection, account: Account, *, name: str, p
     )
 
 
+def rename(connection: Connection, user_id: str, name: str) -> None:
+    """What the person is called, as `check_name` returned it."""
+    connection.execute(sa.update(users).where(users.c.id == user_id).values(name=name))
+
+
 def set_current_team(connection: Connection, user_id: str, team_id: str) -> None:
     """The team the person looks at; it never moves a key."""
     connection.execute(sa.update(users).where(users.c.id == user_id).values(current_team_id=team_id))

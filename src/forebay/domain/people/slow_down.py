@@ -31,7 +31,7 @@ QUIET_SECONDS = 86400
 PAIR = (5, 900)
 WIDE = {"network": (100, 60), "account": (20, 60)}
 """How many are free, and the longest wait in seconds."""
-LINKS = (20, 60)
+LINKS = (100, 60)
 MOST_ADDRESSES = 500
 
 
