@@ -8,7 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-HEAD = "0002"
+HEAD = "0003"
 
 
 class DatabaseIsNewer(RuntimeError):

@@ -3,6 +3,16 @@
 from forebay.storage.tables.base import metadata
 from forebay.storage.tables.machines import deployment_events, deployments, offers, pools, ssh_keys
 from forebay.storage.tables.money import accounts, cycles, entries, holds, segments, transfers, usage_lines
+from forebay.storage.tables.payments import (
+    auto_top_ups,
+    card_set_ups,
+    cards,
+    customers,
+    event_polls,
+    payment_attempts,
+    payments,
+    webhook_events,
+)
 from forebay.storage.tables.people import (
     activity,
     invitations,
@@ -34,13 +44,18 @@ __all__ = [
     "activity",
     "alerts",
     "api_keys",
+    "auto_top_ups",
+    "card_set_ups",
+    "cards",
     "cloud",
     "counters",
+    "customers",
     "cycles",
     "deployment_events",
     "deployments",
     "email_changes",
     "entries",
+    "event_polls",
     "holds",
     "idempotency_keys",
     "identities",
@@ -52,6 +67,8 @@ __all__ = [
     "metadata",
     "offers",
     "passkeys",
+    "payment_attempts",
+    "payments",
     "pools",
     "recovery_codes",
     "segments",
@@ -65,4 +82,5 @@ __all__ = [
     "transfers",
     "usage_lines",
     "users",
+    "webhook_events",
 ]
