@@ -35,6 +35,8 @@ def in_words(amount_micros: int) -> str:
     """An amount as people read and repeat it: dollars with cents, and as many digits more as it has."""
     dollars = Decimal(amount_micros) / MICROS_PER_DOLLAR
     return f"{dollars.quantize(CENT) if dollars == dollars.quantize(CENT) else dollars.normalize():f}"
+
+
 def in_dollars(amount_micros: int) -> str:
     """The amount in digits, all six places behind the point, for files that are reckoned with: -0.000001."""
     whole, places = divmod(abs(amount_micros), MICROS_PER_DOLLAR)
