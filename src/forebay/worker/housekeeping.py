@@ -5,9 +5,13 @@ from datetime import datetime
 from typing import Protocol
 
 from forebay.clock import Clock
-from forebay.domain.people import activity, api_keys, retries, sessions
+from forebay.domain.people import activity, api_keys, retries, sent_links, sessions, slow_down, steps
 from forebay.settings import Settings
 from forebay.storage.database import Database
+
+SWEEP_SECONDS = 3600
+SWEPT = (steps.forget_old, slow_down.forget_old, sent_links.forget_old)
+"""What drops rows that are too old to matter, and can wait an hour."""
 
 
 class Noted(Protocol):
@@ -31,10 +35,23 @@ class HousekeepingReconciler:
 
     def __init__(self, database: Database, clock: Clock, settings: Settings, noted: Noted) -> None:
         self.database, self.clock, self.settings, self.noted = database, clock, settings, noted
+        self.swept_at: datetime | None = None
 
     def run(self) -> int:
-        """What was noted, and idempotency keys past their day; how many of the latter were dropped."""
+        """What was noted, and what is too old; how many rows were dropped."""
         self.write(self.clock.now())
+        return self.sweep(self.clock.now()) + self.forget_retries()
+
+    def sweep(self, now: datetime) -> int:
+        """Once an hour, rows that are too old to matter; how many."""
+        if self.swept_at is not None and 0 <= (now - self.swept_at).total_seconds() < SWEEP_SECONDS:
+            return 0
+        self.swept_at = now
+        with self.database.begin() as connection:
+            return sum(forget_old(connection, now=now) for forget_old in SWEPT)
+
+    def forget_retries(self) -> int:
+        """Idempotency keys past their day; how many."""
         with self.database.read() as connection:
             if not retries.are_any_old(connection, now=self.clock.now()):
                 return 0
