@@ -116,7 +116,8 @@ def hash_change(services: Services, body: Change, asker: Asker) -> NewHash:
 def change(call: Call, body: Change, prepared: NewHash) -> Message:
     """Change my password.
 
-    The present one is needed, or where there is none a sign-in of the last 15 minutes. All other sessions end unless `endOtherSessions` is false.
+    The present one is needed, or where there is none a sign-in of the last 15 minutes. All other sessions end unless
+    `endOtherSessions` is false.
     """
     if prepared.checked is None:
         call.demand_recent()

@@ -6,6 +6,7 @@ had two locks. There are no rules of composition and no expiry (NIST SP 800-63B)
 stolen before or that is made of the account's own words.
 """
 
+import re
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -55,7 +56,7 @@ def refuse_weak(password: str, *, email: str = "", name: str = "") -> None:
         sentence = f"The password must have {credentials.MIN_PASSWORD} to {credentials.MAX_PASSWORD} characters."
     elif breached.is_breached(password):
         sentence = "This password is in lists of stolen passwords, or is one of them with little added. Take another."
-    elif is_made_of(password, ["forebay", *email.replace("@", " ").replace(".", " ").split(), *name.split(), email]):
+    elif is_made_of(password, ["forebay", email, *email.split("@"), *re.split(r"[@. ]", f"{email} {name}")]):
         sentence = "This password is made of your name, your address or the name of this service. Take another."
     if sentence:
         raise BadRequest(sentence, details={"password": sentence})
