@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from forebay.domain.people import teams
 from forebay.domain.people.roles import MemberMode, Permission, Role
 from forebay.storage.tables import activity, users
 from tests.api.cloud import ABSENT, Cloud, Person, new_public_key
@@ -61,6 +62,17 @@ def test_whoever_makes_a_team_owns_it(cloud: Cloud) -> None:
     assert (balances[-1]["teamId"], balances[-1]["balance"]) == (made["id"], 0.0)
     assert cloud.post("/api/teams", pat.session, {"name": "Other"}).ok(201)["memberMode"] == "deploy-only"
     cloud.post("/api/teams", pat.key, {"name": "By a key"}).refused(403, "SESSION_NEEDED")
+
+
+def test_one_person_owns_so_many_teams_and_no_more(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teams, "MOST_TEAMS", 2)
+    pat = cloud.person()
+    made = cloud.post("/api/teams", pat.session, {"name": "Second"}).ok(201)
+    cloud.post("/api/teams", pat.session, {"name": "Third"}).refused(409, "TOO_MANY_TEAMS")
+    other = cloud.person()
+    cloud.join(made["id"], other, Role.owner)
+    cloud.post(f"/api/teams/{made['id']}/leave", pat.session).ok()
+    cloud.post("/api/teams", pat.session, {"name": "Third"}).ok(201)
 
 
 @pytest.mark.parametrize(
