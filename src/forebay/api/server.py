@@ -39,6 +39,7 @@ from forebay.api import (
     step_up,
     teams,
     transactions,
+    usage,
 )
 from forebay.api.call import Incoming
 from forebay.api.door import Door
@@ -69,6 +70,7 @@ NOUNS = (
     step_up,
     teams,
     transactions,
+    usage,
 )
 """Importing them declares their routes."""
 

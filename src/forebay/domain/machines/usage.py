@@ -1,0 +1,237 @@
+"""Usage: what a team was charged for machines and disks in any stretch of time, by what it was spent on.
+
+It is reckoned from the segments alone. A segment's usage lines tile it and follow the floor formula from its own start,
+so what they come to between two moments is the formula at the one less the formula at the other, wherever the cycles
+cut. That is exact to the second, adjoining stretches add up to the whole, and the whole is what the ledger took; it
+takes as long as there were segments, not as long as there were cycles. `forebay audit` holds every line, and the
+transfer that paid it, to the same formula ("segments", "usage lines", "usage transfers").
+
+What has not been charged yet is not usage yet. Days are days in UTC. Names, owners and labels are those of today.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from forebay.domain.money.amounts import SECONDS_PER_HOUR
+from forebay.storage.tables import deployments, segments, users
+
+DAY_SECONDS = 86400
+LABEL = re.compile(r"label:(.{1,63})", re.DOTALL)
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class By(StrEnum):
+    """What usage is grouped by, beside labels."""
+
+    day = "day"
+    gpu_type = "gpuType"
+    member = "member"
+    deployment = "deployment"
+    volume = "volume"
+
+
+FIGURES = ("compute_micros", "storage_micros", "machine_seconds")
+NO_NAME: sa.ColumnElement[str] = sa.cast(sa.null(), sa.Text)
+OF_MACHINE = {
+    By.gpu_type: (deployments.c.gpu_type, deployments.c.gpu_model),
+    By.member: (deployments.c.created_by, users.c.name),
+    By.deployment: (deployments.c.id, deployments.c.name),
+}
+"""What identifies a group of machines, and what it is called."""
+
+
+class Use(msgspec.Struct, frozen=True, kw_only=True):
+    """What one day, machine, person … was charged. The key is None for what belongs to none of them."""
+
+    key: str | None
+    name: str | None
+    compute_micros: int
+    storage_micros: int
+    machine_seconds: int
+    """How long machines ran, each counted by itself."""
+
+    @property
+    def cost_micros(self) -> int:
+        """Machines and disks."""
+        return self.compute_micros + self.storage_micros
+
+
+def label_of(group_by: str) -> str | None:
+    """The label's key in `label:<key>`; None for what is no label."""
+    found = LABEL.fullmatch(group_by)
+    return None if found is None else found[1]
+
+
+def used(connection: Connection, team_id: str, group_by: str, *, from_at: datetime, to_at: datetime) -> Sequence[Use]:
+    """The team's usage from a moment up to another, which is not included.
+
+    Days are in their order, and those without usage left out; everything else is by cost, the dearest first. Raises
+    ValueError for a group that there is not.
+    """
+    label = label_of(group_by)
+    pieces = pieces_of(team_id, from_at, to_at)
+    if label is not None:
+        found = by_label(connection, pieces, label)
+    elif By(group_by) is By.day:
+        return to_uses(connection.execute(by_day(pieces)), worded=day)
+    elif By(group_by) is By.volume:
+        found = [part for use in to_uses(connection.execute(by_disk(pieces))) for part in apart(use)]
+    else:
+        found = to_uses(connection.execute(by_machine(pieces, *OF_MACHINE[By(group_by)])))
+    return sorted(merged(found), key=lambda use: (-use.cost_micros, use.key is None, use.key or ""))
+
+
+def by_label(connection: Connection, pieces: sa.CTE, label: str) -> list[Use]:
+    """Usage by the values of a label. There are few different sets of labels, however many machines carry them."""
+
+    def value(labels: str) -> str | None:
+        return msgspec.json.decode(labels, type=dict[str, str]).get(label)
+
+    return to_uses(connection.execute(by_machine(pieces, deployments.c.labels, NO_NAME)), worded=value)
+
+
+def day(number: str) -> str:
+    """The day that is so many days after the first of 1970."""
+    return (BEGINNING + timedelta(days=int(number))).strftime("%Y-%m-%d")
+
+
+def apart(use: Use) -> Iterator[Use]:
+    """A machine's usage and that of its disk."""
+    if use.compute_micros or use.machine_seconds:
+        yield msgspec.structs.replace(use, key=None, name=None, storage_micros=0)
+    if use.storage_micros:
+        yield msgspec.structs.replace(use, compute_micros=0, machine_seconds=0)
+
+
+def lesser(one: sa.ColumnElement[int], other: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+    """SQL: the smaller of two, the same on both databases."""
+    return sa.case((one < other, one), else_=other)
+
+
+def greater(one: sa.ColumnElement[int], other: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+    """SQL: the larger of two."""
+    return sa.case((one > other, one), else_=other)
+
+
+def seconds(column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+    """SQL: a moment as seconds since 1970."""
+    return sa.type_coerce(column, sa.BigInteger)
+
+
+def pieces_of(team_id: str, from_at: datetime, to_at: datetime) -> sa.CTE:
+    """SQL: what lies of the team's segments between the two moments, as far as it has been charged."""
+    first, last = (sa.literal(int(moment.timestamp()), sa.BigInteger) for moment in (from_at, to_at))
+    started, through = seconds(segments.c.started_at), seconds(segments.c.charged_through)
+    return (
+        sa.select(
+            segments.c.resource_type,
+            segments.c.resource_id,
+            segments.c.rate_micros,
+            started.label("started"),
+            greater(started, first).label("low"),
+            lesser(through, last).label("high"),
+        )
+        .where(
+            segments.c.team_id == team_id,
+            started < last,
+            # The end is in the index, and what it is charged up to is not: that changes with every cycle.
+            sa.or_(segments.c.ended_at.is_(None), seconds(segments.c.ended_at) > first),
+            through > first,
+            first < last,
+        )
+        .cte("pieces")
+    )
+
+
+def sums(pieces: Any, low: sa.ColumnElement[int], high: sa.ColumnElement[int]) -> list[sa.ColumnElement[int]]:
+    """SQL: what pieces cost between their `low` and `high`, machines and disks apart, and how long machines ran."""
+
+    def charged(moment: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+        """`amounts.charge_micros` from the segment's own start."""
+        rate_micros: sa.ColumnElement[int] = pieces.c.rate_micros
+        return rate_micros * (moment - pieces.c.started) // SECONDS_PER_HOUR
+
+    cost = charged(high) - charged(low)
+    is_machine = pieces.c.resource_type == "compute"
+    return [
+        sa.func.sum(sa.case((is_machine, cost), else_=0)).label("compute_micros"),
+        sa.func.sum(sa.case((is_machine, 0), else_=cost)).label("storage_micros"),
+        sa.func.sum(sa.case((is_machine, high - low), else_=0)).label("machine_seconds"),
+    ]
+
+
+def by_day(pieces: sa.CTE) -> sa.Select[Any]:
+    """SQL: usage by days since 1970: each piece is cut at every midnight that it spans."""
+    cut = sa.select(*pieces.c, (pieces.c.low // DAY_SECONDS).label("day")).cte("cut", recursive=True)
+    following = sa.select(*[cut.c[column.name] for column in pieces.c], cut.c.day + 1)
+    cut = cut.union_all(following.where((cut.c.day + 1) * DAY_SECONDS < cut.c.high))
+    low = greater(cut.c.low, cut.c.day * DAY_SECONDS)
+    high = lesser(cut.c.high, (cut.c.day + 1) * DAY_SECONDS)
+    columns: list[sa.ColumnElement[Any]] = [cut.c.day.label("key"), NO_NAME.label("name"), *sums(cut, low, high)]
+    return sa.select(*columns).group_by(cut.c.day).order_by(cut.c.day)
+
+
+def by_resource(pieces: sa.CTE) -> sa.Subquery:
+    """SQL: usage by machine, disk or volume."""
+    figures = sums(pieces, pieces.c.low, pieces.c.high)
+    return sa.select(pieces.c.resource_id, *figures).group_by(pieces.c.resource_id).subquery("by_resource")
+
+
+def by_machine(pieces: sa.CTE, key: sa.ColumnElement[Any], name: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """SQL: usage by something of the machines; what belongs to no machine has no key."""
+    of = by_resource(pieces)
+    source = of.outerjoin(deployments, deployments.c.id == of.c.resource_id)
+    source = source.outerjoin(users, users.c.id == deployments.c.created_by)
+    raw_key = sa.type_coerce(key, sa.Text)
+    figures = [sa.func.sum(of.c[column]).label(column) for column in FIGURES]
+    return (
+        sa.select(raw_key.label("key"), sa.func.max(name).label("name"), *figures).select_from(source).group_by(raw_key)
+    )
+
+
+def by_disk(pieces: sa.CTE) -> sa.Select[Any]:
+    """SQL: usage by volume, or the machine whose disk it is; machines themselves have no key."""
+    of = by_resource(pieces)
+    source = of.outerjoin(deployments, deployments.c.id == of.c.resource_id)
+    return sa.select(
+        of.c.resource_id.label("key"), deployments.c.name.label("name"), *[of.c[column] for column in FIGURES]
+    ).select_from(source)
+
+
+def to_uses(rows: Iterable[sa.Row[Any]], *, worded: Callable[[str], str | None] = str) -> list[Use]:
+    """Rows as values, their keys made into words; PostgreSQL's sums are decimals."""
+    return [
+        Use(
+            key=None if row.key is None else worded(row.key),
+            name=row.name,
+            compute_micros=int(row.compute_micros),
+            storage_micros=int(row.storage_micros),
+            machine_seconds=int(row.machine_seconds),
+        )
+        for row in rows
+    ]
+
+
+def merged(uses: Iterable[Use]) -> list[Use]:
+    """Those of the same key in one."""
+    found: dict[str | None, Use] = {}
+    for use in uses:
+        before = found.get(use.key)
+        found[use.key] = (
+            use
+            if before is None
+            else msgspec.structs.replace(
+                use,
+                compute_micros=use.compute_micros + before.compute_micros,
+                storage_micros=use.storage_micros + before.storage_micros,
+                machine_seconds=use.machine_seconds + before.machine_seconds,
+            )
+        )
+    return list(found.values())
