@@ -11,8 +11,9 @@ from litestar.routes import HTTPRoute
 
 from forebay.api.route import Needs, Route
 from forebay.domain.people.roles import MemberMode, Permission, Role
-from forebay.storage.tables import memberships, sessions, teams
+from forebay.storage.tables import memberships, passkeys, sessions, teams
 from tests.api.access_matrix import CALLERS, TABLE, UNDECLARED
+from tests.api.authenticator import add_passkey
 from tests.api.cloud import ABSENT, ROUTES, Cloud, Person, new_public_key, numbers
 from tests.api.invited import invite
 
@@ -143,11 +144,19 @@ def changing_address(attempt: Attempt) -> None:
         attempt.cloud.post("/api/me/email", attempt.credential, {"email": "other@example.org"}).ok(202)
 
 
+def made_passkey(attempt: Attempt) -> str:
+    with attempt.cloud.database.begin() as connection:
+        connection.execute(passkeys.delete().where(passkeys.c.user_id == attempt.scene.owner.id))
+    add_passkey(attempt.cloud, attempt.scene.owner)
+    return add_passkey(attempt.cloud, attempt.scene.owner)
+
+
 PARAMETERS: dict[str, Callable[[Attempt], str]] = {
     "deployment_id": Attempt.machine,
     "team_id": lambda attempt: attempt.team,
     "cluster_id": lambda attempt: ABSENT,
     "session_id": made_session,
+    "passkey_id": made_passkey,
     "user_id": a_member,
     "invitation_id": lambda attempt: invite(attempt.cloud, attempt.scene.owner, attempt.team, new_address())[0],
     "token": invited_elsewhere,
@@ -156,6 +165,10 @@ BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ("POST", "/api/auth/sign-up"): lambda _: {"email": "new@example.org", "name": "N", "password": "long enough"},
     ("POST", "/api/auth/verify"): lambda _: {"token": "none"},
     ("POST", "/api/auth/sign-in"): lambda _: {"email": f"nobody-{next(numbers)}@example.org", "password": "wrong"},
+    ("POST", "/api/auth/passkeys"): lambda _: {"token": "none", "credential": {}},
+    ("PATCH", "/api/auth/passkeys/{passkey_id}"): lambda _: {"name": "A phone"},
+    ("POST", "/api/auth/passkey-sign-in"): lambda _: {"token": "none", "credential": {}},
+    ("POST", "/api/auth/step-up/passkey"): lambda _: {"token": "none", "credential": {}},
     ("POST", "/api/auth/cli"): lambda _: {"name": "a program"},
     ("POST", "/api/auth/cli/token"): lambda _: {"deviceToken": "none"},
     ("POST", "/api/auth/second-factor"): lambda _: {"token": "none", "code": "123456"},
