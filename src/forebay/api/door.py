@@ -40,6 +40,8 @@ errors = logging.getLogger("forebay.errors")
 INLINE_ROWS = 100
 WITH_ONE_FACTOR = ("/api/auth/",)
 """What a session of one factor may do where two are asked for: set up the second."""
+API_ACCESS = "/api/api-access"
+"""Where a suspended key may still look why it is."""
 SEEN_SECONDS = 60
 """How fresh the record of a session's last use is kept."""
 THREADS = 8
@@ -316,6 +318,8 @@ class Door:
         self.note_use(call.person, call.now)
         if not route.path.startswith(WITH_ONE_FACTOR):
             call.person.demand_second_factor(settings.require_second_factor)
+        if route.needs is not Needs.nothing and route.path != API_ACCESS:
+            call.person.demand_api_access(settings.api_access)
         if route.needs is Needs.session:
             call.demand_session()
         elif route.needs is Needs.operator:

@@ -79,9 +79,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         if self.has_body or self.takes_retry_key:
             found |= {400, 413}
         if self.needs is not Needs.nothing:
-            found.add(401)
-        if isinstance(self.needs, Permission) or self.needs in (Needs.session, Needs.operator) or self.is_recent:
-            found.add(403)
+            found |= {401, 403}
         if self.target is Target.current or self.target_from.startswith(("query:", "body:")):
             found |= {400, 404}
         if "{" in self.path:

@@ -52,6 +52,15 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
                 code="SECOND_FACTOR_NEEDED",
             )
 
+    def demand_api_access(self, given_to: str) -> None:
+        """Raise Forbidden for a key whose owner has no API access, where it is given to the `approved` alone."""
+        if self.api_key_id is not None and given_to == "approved" and self.api_access != "approved":
+            raise Forbidden(
+                "This key is suspended: API access isn't approved for its owner's account.",
+                code="API_ACCESS_NEEDED",
+                details={"status": self.api_access},
+            )
+
     def reaches(self, team_id: str) -> bool:
         """Whether the key isn't narrowed away from the team."""
         return self.only_teams is None or team_id in self.only_teams
