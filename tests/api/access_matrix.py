@@ -92,6 +92,20 @@ GET /api/teams/{team_id}/activity         401 401 401 404 404 404 404 403 403 40
 GET /api/teams/{team_id}/activity.csv     401 401 401 404 404 404 404 403 403 403 403 200 200 200
 GET /api/balance                          401 401 401 200 200 200 200 200 200 200 200 200 200 200
 
+GET /api/operator/users  401 401 401 403 403 403 403 403 403 403 403 403 403 403
+GET /api/operator/api-access  401 401 401 403 403 403 403 403 403 403 403 403 403 403
+POST /api/operator/api-access/{user_id}  401 401 401 403 403 403 403 403 403 403 403 403 403 403
+GET /api/operator/teams  401 401 401 403 403 403 403 403 403 403 403 403 403 403
+GET /api/operator/teams/{team_id}  401 401 401 403 403 403 403 403 403 403 403 403 403 403
+POST /api/operator/teams/{team_id}/grants  401 401 401 403 403 403 403 403 403 403 403 403 403 403
+POST /api/operator/teams/{team_id}/grants/{transfer_id}/take-back  401 401 401 403 403 403 403 403 403 403 403 403 403 403
+POST /api/operator/teams/{team_id}/freeze  401 401 401 403 403 403 403 403 403 403 403 403 403 403
+POST /api/operator/teams/{team_id}/unfreeze  401 401 401 403 403 403 403 403 403 403 403 403 403 403
+DELETE /api/operator/teams/{team_id}  401 401 401 403 403 403 403 403 403 403 403 403 403 403
+POST /api/operator/deployments/{deployment_id}/terminate  401 401 401 403 403 403 403 403 403 403 403 403 403 403
+GET /api/operator/activity  401 401 401 403 403 403 403 403 403 403 403 403 403 403
+GET /api/operator/alerts  401 401 401 403 403 403 403 403 403 403 403 403 403 403
+
 GET /api/ssh-keys                         401 401 401 404 404 404 404 200 200 200 200 200 200 200
 POST /api/ssh-keys                        401 401 401 404 404 404 404 403 403 403 403 201 201 201
 GET /api/ssh-keys/{key_id}                401 401 401 404 404 404 404 200 200 200 200 200 200 200

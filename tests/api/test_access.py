@@ -158,6 +158,7 @@ PARAMETERS: dict[str, Callable[[Attempt], str]] = {
     "session_id": made_session,
     "passkey_id": made_passkey,
     "user_id": a_member,
+    "transfer_id": lambda attempt: ABSENT,
     "invitation_id": lambda attempt: invite(attempt.cloud, attempt.scene.owner, attempt.team, new_address())[0],
     "token": invited_elsewhere,
 }
@@ -193,6 +194,13 @@ BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ("PATCH", "/api/teams/{team_id}/members/{user_id}"): lambda _: {"role": "admin"},
     ("POST", "/api/teams/{team_id}/invitations"): lambda _: {"email": new_address(), "role": "member"},
     ("POST", "/api/teams/{team_id}/members/{user_id}/off-board"): lambda _: {},
+    ("POST", "/api/operator/api-access/{user_id}"): lambda _: {"decision": "approved"},
+    ("POST", "/api/operator/teams/{team_id}/grants"): lambda _: {"amount": 5, "reason": "x"},
+    ("POST", "/api/operator/teams/{team_id}/grants/{transfer_id}/take-back"): lambda _: {"reason": "x"},
+    ("POST", "/api/operator/teams/{team_id}/freeze"): lambda _: {"reason": "x"},
+    ("POST", "/api/operator/teams/{team_id}/unfreeze"): lambda _: {"reason": "x"},
+    ("DELETE", "/api/operator/teams/{team_id}"): lambda _: {"reason": "x"},
+    ("POST", "/api/operator/deployments/{deployment_id}/terminate"): lambda _: {"reason": "x"},
     ("POST", "/api/ssh-keys"): lambda attempt: {
         "name": "x",
         "publicKey": new_public_key(),

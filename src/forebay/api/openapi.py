@@ -95,6 +95,7 @@ def needs(route: Route) -> str:
         Needs.nothing: "",
         Needs.account: "Needs a key or a session.",
         Needs.session: "Needs a session, not a key.",
+        Needs.operator: "Needs the session of an operator of the platform.",
     }[route.needs]
 
 

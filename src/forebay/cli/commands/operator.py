@@ -71,7 +71,7 @@ def grant(
 ) -> None:
     """Give credits to a team."""
     with opened(data_dir) as forebay:
-        from forebay.domain.money import ledger
+        from forebay.domain.money import grants, ledger
         from forebay.domain.money.amounts import from_dollars
         from forebay.domain.people import teams
 
@@ -83,15 +83,8 @@ def grant(
             raise typer.BadParameter("the amount must be more than zero")
         with forebay.database.begin() as connection:
             team_id = teams.id_of_slug_or_id(connection, team)
-            transfer = ledger.grant(
-                connection,
-                team_id=team_id,
-                amount_micros=amount_micros,
-                reason=reason,
-                created_by=None,
-                now=forebay.clock.now(),
-            )
-            note(connection, forebay, "credits.grant", "transfer", transfer.id, team_id=team_id)
+            now = forebay.clock.now()
+            transfer = grants.give(connection, None, team_id, amount_micros, reason=reason, now=now, by=shell())
             balance = ledger.balance(connection, team_id)
         typer.echo(
             f"granted ${amount_micros / 1e6:,.2f} as {transfer.id}; {team} has ${balance.balance_micros / 1e6:,.6f}"
@@ -106,13 +99,11 @@ def take_back(
 ) -> None:
     """Take a grant back, once. The balance may go below zero by it."""
     with opened(data_dir) as forebay:
-        from forebay.domain.money import ledger
+        from forebay.domain.money import grants
 
         with forebay.database.begin() as connection:
-            back = ledger.take_back(
-                connection, transfer_id=transfer, created_by=None, reason=reason, now=forebay.clock.now()
-            )
-            note(connection, forebay, "credits.take-back", "transfer", back.id, team_id=back.team_id)
+            now = forebay.clock.now()
+            back = grants.take_back(connection, None, transfer, reason=reason, now=now, by=shell())
         typer.echo(f"taken back as {back.id}")
 
 
@@ -131,7 +122,7 @@ def refuse_api(email: Email, reason: Reason, data_dir: DataDir = None) -> None:
 def decide(email: str, state: str, reason: str, data_dir: DataDir) -> None:
     """Change where an account stands on the whitelist, and mail it."""
     with opened(data_dir) as forebay:
-        from forebay.domain.people import accounts, mails
+        from forebay.domain.people import accounts, operators
         from forebay.errors import NotFound
 
         with forebay.database.begin() as connection:
@@ -139,11 +130,40 @@ def decide(email: str, state: str, reason: str, data_dir: DataDir) -> None:
             if account is None:
                 raise NotFound("Account")
             now = forebay.clock.now()
-            accounts.set_api_access(connection, account.id, state, reason=reason or None, now=now)
-            text = f"Hello {account.name},\n\nyour API access was {state}.{f' Reason: {reason}' if reason else ''}\n"
-            mails.queue(connection, recipient=account.email, subject=f"API access {state}", text=text, now=now)
-            note(connection, forebay, f"api-access.{state}", "account", account.id)
+            operators.decide_api_access(connection, None, account.id, state, reason=reason, now=now, by=shell())
         typer.echo(f"API access of {account.email}: {state}")
+
+
+@app.command("freeze")
+def freeze(
+    team: Annotated[str, typer.Argument(help="The team's slug or id.")], reason: Reason, data_dir: DataDir = None
+) -> None:
+    """Freeze a team: it can launch, start and grow nothing. What runs, runs on; its owners are told why."""
+    with opened(data_dir) as forebay:
+        from forebay.domain.machines import teams as machine_teams
+        from forebay.domain.people import teams
+
+        with forebay.database.begin() as connection:
+            team_id = teams.id_of_slug_or_id(connection, team)
+            machine_teams.freeze(connection, None, team_id, reason=reason, now=forebay.clock.now(), by=shell())
+        typer.echo(f"{team} is frozen.")
+
+
+@app.command("unfreeze")
+def unfreeze(
+    team: Annotated[str, typer.Argument(help="The team's slug or id.")],
+    reason: Reason = "looked into",
+    data_dir: DataDir = None,
+) -> None:
+    """Lift the freeze of a team."""
+    with opened(data_dir) as forebay:
+        from forebay.domain.machines import teams as machine_teams
+        from forebay.domain.people import teams
+
+        with forebay.database.begin() as connection:
+            team_id = teams.id_of_slug_or_id(connection, team)
+            machine_teams.unfreeze(connection, None, team_id, reason=reason, now=forebay.clock.now(), by=shell())
+        typer.echo(f"{team} is not frozen any more.")
 
 
 @app.command("invite")
@@ -163,21 +183,15 @@ def invite(email: Email, data_dir: DataDir = None) -> None:
         typer.echo(f"{email} may make an account within a week.")
 
 
-def note(
-    connection: "Connection", forebay: "Forebay", action: str, kind: str, object_id: str, *, team_id: str | None = None
-) -> None:
-    """A row in the activity: done by whoever has a shell on the machine, which is all that is known of them."""
+def note(connection: "Connection", forebay: "Forebay", action: str, kind: str, object_id: str) -> None:
+    """A row in the activity of the platform."""
+    from forebay.domain.people import operators
+
+    operators.record(connection, None, action, kind, object_id, now=forebay.clock.now(), by=shell())
+
+
+def shell() -> str:
+    """Who it is: somebody with a shell on the machine that holds the books, which is all that is known of them."""
     import getpass
 
-    from forebay.domain.people import activity
-
-    activity.record(
-        connection,
-        None,
-        action,
-        now=forebay.clock.now(),
-        team_id=team_id,
-        object_type=kind,
-        object_id=object_id,
-        details={"by": f"operator's shell, {getpass.getuser()}"},
-    )
+    return f"operator's shell, {getpass.getuser()}"

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from forebay.domain.machines import off_boarding, ssh_keys
 from forebay.domain.money import ledger
 from forebay.domain.money.amounts import from_dollars, in_words, to_dollars
-from forebay.domain.people import activity, mails, members
+from forebay.domain.people import activity, mails, members, operators
 from forebay.domain.people import teams as people_teams
 from forebay.domain.people.access import Caller, TeamContext
 from forebay.domain.people.letters import Letter, plain
@@ -199,7 +199,7 @@ def end(connection: Connection, caller: Caller, found: Remains, *, now: datetime
 def tell(connection: Connection, team: str, name: str, email: str, reason: str, *, now: datetime) -> None:
     """A mail to whoever belonged to the team."""
     sentence = f"The team {plain(team)} was deleted"
-    why = [f"The operator's reason: {plain(reason)}"] if reason else []
+    why = [f"The operator's reason: {reason}"] if reason else []
     letter = Letter(
         subject=sentence,
         name=plain(name),
@@ -208,7 +208,9 @@ def tell(connection: Connection, team: str, name: str, email: str, reason: str, 
     mails.send(connection, email, letter, now=now)
 
 
-def freeze(connection: Connection, caller: Caller | None, team_id: str, *, reason: str, now: datetime) -> None:
+def freeze(
+    connection: Connection, caller: Caller | None, team_id: str, *, reason: str, now: datetime, by: str | None = None
+) -> None:
     """From now on the team can launch, start and grow nothing; what runs, runs on. Raises NotFound, Conflict."""
     changed = connection.execute(
         sa.update(teams)
@@ -217,10 +219,12 @@ def freeze(connection: Connection, caller: Caller | None, team_id: str, *, reaso
     )
     refuse_unchanged(connection, team_id, changed.rowcount, "The team is frozen already.")
     sentence = "An operator has frozen the team: nothing can be launched or started until that is lifted."
-    note(connection, caller, "team.freeze", team_id, sentence, reason, now=now)
+    note(connection, caller, "team.freeze", team_id, sentence, reason, now=now, by=by)
 
 
-def unfreeze(connection: Connection, caller: Caller | None, team_id: str, *, reason: str, now: datetime) -> None:
+def unfreeze(
+    connection: Connection, caller: Caller | None, team_id: str, *, reason: str, now: datetime, by: str | None = None
+) -> None:
     """Lift the freeze. Raises NotFound, Conflict."""
     changed = connection.execute(
         sa.update(teams)
@@ -228,7 +232,16 @@ def unfreeze(connection: Connection, caller: Caller | None, team_id: str, *, rea
         .values(frozen_at=None, frozen_reason=None)
     )
     refuse_unchanged(connection, team_id, changed.rowcount, "The team isn't frozen.")
-    note(connection, caller, "team.unfreeze", team_id, "An operator has lifted the team's freeze.", reason, now=now)
+    note(
+        connection,
+        caller,
+        "team.unfreeze",
+        team_id,
+        "An operator has lifted the team's freeze.",
+        reason,
+        now=now,
+        by=by,
+    )
 
 
 def refuse_unchanged(connection: Connection, team_id: str, count: int, sentence: str) -> None:
@@ -250,17 +263,11 @@ def note(
     reason: str,
     *,
     now: datetime,
+    by: str | None,
 ) -> None:
     """A row in the team's activity, and a mail to its owners."""
-    activity.record(
-        connection,
-        caller,
-        action,
-        now=now,
-        team_id=team_id,
-        object_type="team",
-        object_id=team_id,
-        details={"reason": reason},
+    operators.record(
+        connection, caller, action, "team", team_id, now=now, team_id=team_id, by=by, details={"reason": reason}
     )
     rows = connection.execute(
         sa.select(tables.users.c.name, tables.users.c.email, teams.c.name.label("team_name"))
@@ -274,6 +281,6 @@ def note(
         letter = Letter(
             subject=f"{plain(row.team_name)} is {verb}",
             name=plain(row.name),
-            paragraphs=[sentence, f"The reason: {plain(reason)}"],
+            paragraphs=[sentence, f"The reason: {reason}"],
         )
         mails.send(connection, row.email, letter, now=now)
