@@ -178,17 +178,7 @@ def forget(connection: Connection, realm: str, account: str, *, address: str, se
     connection.execute(sa.delete(sign_in_failures).where(sign_in_failures.c.subject == own.subject))
 
 
-def are_any_old(connection: Connection, *, now: datetime) -> bool:
-    """Whether there is anything to forget."""
-    found = connection.execute(sa.select(sign_in_failures.c.subject).where(is_old(now)).limit(1))
-    return found.first() is not None
-
-
 def forget_old(connection: Connection, *, now: datetime) -> int:
     """Drop counts without a wrong guess for a day; how many."""
-    return int(connection.execute(sa.delete(sign_in_failures).where(is_old(now))).rowcount)
-
-
-def is_old(now: datetime) -> sa.ColumnElement[bool]:
-    """Counts that no longer matter."""
-    return sign_in_failures.c.last_at <= now - timedelta(seconds=QUIET_SECONDS)
+    old = sign_in_failures.c.last_at <= now - timedelta(seconds=QUIET_SECONDS)
+    return int(connection.execute(sa.delete(sign_in_failures).where(old)).rowcount)
