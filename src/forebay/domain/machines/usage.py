@@ -155,8 +155,8 @@ def sums(pieces: Any, low: sa.ColumnElement[int], high: sa.ColumnElement[int]) -
 
     def charged(moment: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
         """`amounts.charge_micros` from the segment's own start."""
-        rate_micros: sa.ColumnElement[int] = pieces.c.rate_micros
-        return rate_micros * (moment - pieces.c.started) // SECONDS_PER_HOUR
+        found: sa.ColumnElement[int] = pieces.c.rate_micros * (moment - pieces.c.started) // SECONDS_PER_HOUR
+        return found
 
     cost = charged(high) - charged(low)
     is_machine = pieces.c.resource_type == "compute"
@@ -190,10 +190,9 @@ def by_machine(pieces: sa.CTE, key: sa.ColumnElement[Any], name: sa.ColumnElemen
     source = of.outerjoin(deployments, deployments.c.id == of.c.resource_id)
     source = source.outerjoin(users, users.c.id == deployments.c.created_by)
     raw_key = sa.type_coerce(key, sa.Text)
-    figures = [sa.func.sum(of.c[column]).label(column) for column in FIGURES]
-    return (
-        sa.select(raw_key.label("key"), sa.func.max(name).label("name"), *figures).select_from(source).group_by(raw_key)
-    )
+    columns: list[sa.ColumnElement[Any]] = [raw_key.label("key"), sa.func.max(name).label("name")]
+    columns += [sa.func.sum(of.c[column]).label(column) for column in FIGURES]
+    return sa.select(*columns).select_from(source).group_by(raw_key)
 
 
 def by_disk(pieces: sa.CTE) -> sa.Select[Any]:
