@@ -10,6 +10,7 @@ BENCHMARKS = {
     "launch": "launch",
     "cycle": "deduction",
     "access": "access",
+    "usage": "usage",
 }
 """What can be asked for, and the module whose `run` measures it."""
 
