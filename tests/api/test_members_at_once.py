@@ -232,3 +232,41 @@ def test_no_launch_after_the_removal_was_answered(cloud: Cloud) -> None:
         launched = {answer.json["id"] for answer in answers if answer.status == 201}
         assert machines(cloud, owner.team) == there == launched
         cloud.post("/api/deployments", mia.key, order).refused(404, "NOT_FOUND")
+
+
+def test_nothing_stands_in_its_own_way(cloud: Cloud) -> None:
+    """Everything that locks who belongs to the team, machines or keys, many times at once: nobody waits for ever."""
+    owner, second, mia, nia = (cloud.person(name) for name in ("Olga", "Otto", "Mia", "Nia"))
+    team = owner.team
+    for person, role in ((second, Role.owner), (mia, Role.admin), (nia, Role.member)):
+        cloud.join(team, person, role)
+    key = cloud.ssh_key(team, mia)
+    order, path = cloud.order(team, cloud.ssh_key(team, owner)), f"/api/teams/{team}"
+    running = [cloud.post("/api/deployments", mia.key, order | {"sshKeyId": key}).ok(201)["id"] for _ in range(3)]
+    cloud.settle()
+
+    def key_body() -> Any:
+        return {"name": "x", "publicKey": new_public_key(), "teamId": team}
+
+    requests = [
+        *(cloud.request("POST", "/api/deployments", person.key, order) for person in (mia, nia) * 4),
+        *(cloud.request("POST", "/api/ssh-keys", mia.key, key_body()) for _ in range(3)),
+        *(cloud.request("DELETE", f"/api/deployments/{machine}", mia.key) for machine in running),
+        *(
+            cloud.request("PATCH", f"{path}/members/{nia.id}", by.session, {"role": role})
+            for role in ("member", "admin")
+            for by in (owner, second)
+        ),
+        *(
+            cloud.request("PATCH", path, by.session, {"memberMode": mode, "name": f"Team in {mode}"})
+            for mode in ("read-only", "deploy-only")
+            for by in (owner, second)
+        ),
+        cloud.request("POST", f"{path}/leave", second.session),
+        cloud.request("POST", f"{path}/transfer-ownership", owner.session, {"userId": second.id}),
+        cloud.request("DELETE", f"{path}/members/{mia.id}", owner.session),
+    ]
+    for turn in range(3):
+        answers = cloud.at_once(requests[turn::3] + requests[: turn * 4])
+        assert {answer.status for answer in answers} <= {200, 201, 400, 403, 404, 409}
+        assert len(owners(cloud, team)) >= 1
