@@ -28,7 +28,7 @@ class Scene:
         body = {"name": "a laptop", "publicKey": new_public_key(), "teamId": self.team}
         return str(self.cloud.post("/api/ssh-keys", credential or person.session, body).ok(201)["id"])
 
-    def ask(self, person: Person | None = None, **query: Any) -> Any:
+    def ask(self, person: Any = None, **query: Any) -> Any:
         words = "&".join(f"{name}={quote(str(value))}" for name, value in query.items())
         return self.cloud.get(f"/api/teams/{self.team}/activity?{words}", (person or self.olga).session)
 
