@@ -33,6 +33,13 @@ def postgresql_server() -> Iterator[servers.PostgreSQL]:
 
 
 @pytest.fixture(scope="session")
+def stripe_world() -> Iterator[servers.StripeWorld]:
+    """A stand-in for Stripe of this test process, from its first use to its end."""
+    with servers.stripe_world() as world:
+        yield world
+
+
+@pytest.fixture(scope="session")
 def postgresql_template(postgresql_server: servers.PostgreSQL) -> str:
     """The name of a migrated database without rows, to be copied."""
     migrations.upgrade(postgresql_server.create("migrated"))

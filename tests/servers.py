@@ -1,16 +1,20 @@
-"""Servers that the tests start themselves: here PostgreSQL, in a folder of its own, on a unix socket, as no root.
+"""Servers that the tests start themselves: PostgreSQL, in a folder of its own, on a unix socket, as no root; and a
+stand-in for Stripe on a port of this machine.
 
 A server lives as long as its context. Should the tests die without a word, the kernel ends it (PDEATHSIG), and nothing
 is left but a folder in the temporary directory.
 """
 
+import fcntl
 import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,5 +150,75 @@ def await_answer(folder: Path, process: subprocess.Popen[bytes], log: Path) -> N
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"PostgreSQL did not start: {log.read_text()}") from None
             time.sleep(0.02)
+        else:
+            return
+
+
+ROOT = Path(__file__).parent.parent
+STRIPE_WORLD = ROOT / "tests" / "peers" / "stripe-world"
+STRIPE_WORLD_FOLDER = ROOT / ".cache" / "stripe-world"
+
+
+@dataclass(frozen=True)
+class StripeWorld:
+    """A running stand-in for Stripe. Any number of accounts, each a base address of its own."""
+
+    port: int
+
+    def account(self) -> str:
+        """The base address of an account that nobody has used."""
+        return f"http://127.0.0.1:{self.port}/worlds/{uuid.uuid4()}"
+
+
+@contextmanager
+def stripe_world() -> Iterator[StripeWorld]:
+    """Install the stand-in where it isn't there yet, start it, and end it with the block. Raises RuntimeError."""
+    STRIPE_WORLD_FOLDER.mkdir(parents=True, exist_ok=True)
+    with (STRIPE_WORLD_FOLDER.parent / "stripe-world.lock").open("w") as lock:
+        # Several test processes may find it missing at once.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = subprocess.run(
+            [STRIPE_WORLD, "install", STRIPE_WORLD_FOLDER], capture_output=True, text=True, check=False
+        )
+    if made.returncode != 0:
+        raise RuntimeError(f"the stand-in for Stripe can't be installed: {made.stdout}{made.stderr}")
+    folder = Path(tempfile.mkdtemp(prefix="forebay-stripe-world-"))
+    log, port = folder / "log", free_port()
+    try:
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", STRIPE_WORLD, "serve", STRIPE_WORLD_FOLDER, str(port)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            await_port(port, process, log)
+            yield StripeWorld(port)
+        finally:
+            process.kill()
+            process.wait(END_SECONDS)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until something listens there."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the server did not start: {log.read_text()}") from None
+            time.sleep(0.05)
         else:
             return

@@ -61,7 +61,11 @@ def test_every_make_command_in_the_documents_exists(document: str) -> None:
 
 
 def test_every_provider_is_known_to_app_alone() -> None:
-    [contract] = [entry for entry in PROJECT["tool"]["importlinter"]["contracts"] if entry["type"] == "protected"]
+    [contract] = [
+        entry
+        for entry in PROJECT["tool"]["importlinter"]["contracts"]
+        if entry["name"] == "Only app names concrete providers"
+    ]
     folder = ROOT / "src" / "forebay" / "compute"
     providers = {
         f"forebay.compute.{path.stem}"

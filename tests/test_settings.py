@@ -60,3 +60,27 @@ def test_addresses_of_databases() -> None:
     assert Settings(data_dir=Path("/d")).sqlalchemy_url == "sqlite:////d/forebay.db"
     assert Settings(database_url="postgres://u@h/n").sqlalchemy_url == "postgresql+psycopg://u@h/n"
     assert not Settings(database_url="postgresql://u@h/n").is_sqlite
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("FOREBAY_STRIPE_API_BASE", "http://api.stripe.com"),
+        ("FOREBAY_STRIPE_API_BASE", "https://user:hunter22@api.stripe.com"),
+        ("FOREBAY_STRIPE_API_BASE", "api.stripe.com"),
+        ("FOREBAY_STRIPE_SECRET_KEY", "pk_live_hunter22"),
+        ("FOREBAY_STRIPE_WEBHOOK_SECRET", "hunter22"),
+        ("FOREBAY_STRIPE_WEBHOOK_SECRET", "whsec_hunter22"),
+    ],
+)
+def test_payments_that_would_leak_a_key_or_can_not_work_are_refused(variable: str, text: str) -> None:
+    with pytest.raises(InvalidSetting, match=variable) as refused:
+        settings.read({variable: text})
+    assert "hunter22" not in str(refused.value)
+
+
+def test_cards_are_taken_once_there_is_a_key() -> None:
+    assert not settings.read({}).takes_cards
+    assert settings.read(
+        {"FOREBAY_STRIPE_SECRET_KEY": "sk_test_x", "FOREBAY_STRIPE_API_BASE": "http://127.0.0.1:1/worlds/x"}
+    ).takes_cards

@@ -112,6 +112,22 @@ class Settings:
     )
     podman: str = setting("podman", "The Podman program.")
 
+    stripe_secret_key: str = setting(
+        "",
+        "Secret key of the Stripe account that cards are charged on. Empty: no cards; operators grant credits.",
+        secret=True,
+    )
+    stripe_webhook_secret: str = setting(
+        "",
+        "Signing secret of Stripe's webhook to `/api/stripe/webhook`. Empty: events are only asked for, once a minute.",
+        secret=True,
+    )
+    stripe_api_base: str = setting(
+        "https://api.stripe.com", "Address of Stripe's API. Plain http only on this machine's loopback: for tests."
+    )
+    company_name: str = setting("", "Who sells the credits, as it stands on receipts and statements.")
+    company_vat_number: str = setting("", "The VAT number of whoever sells them; on receipts and statements if set.")
+
     body_limit_bytes: int = setting(1024 * 1024, "Largest request body.")
     rate_limit_anonymous: int = setting(250, "Requests per 15 minutes from one address without a valid key.")
     rate_limit_key: int = setting(6000, "Requests per 15 minutes for one key or session.")
@@ -139,6 +155,11 @@ class Settings:
         return self.database_url
 
     @property
+    def takes_cards(self) -> bool:
+        """Whether cards can be charged."""
+        return bool(self.stripe_secret_key)
+
+    @property
     def is_sqlite(self) -> bool:
         """Whether the books are in one file beside the process."""
         return self.sqlalchemy_url.startswith("sqlite")
@@ -154,6 +175,7 @@ def refuse_unsafe(settings: Settings) -> None:
         parts = urlsplit(settings.public_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
             raise InvalidSetting("FOREBAY_PUBLIC_URL must be http(s)://host[:port] without a path")
+    refuse_unsafe_payments(settings)
     for network in (*settings.trusted_proxies, *settings.local_open_networks):
         try:
             ipaddress.ip_network(network, strict=False)
@@ -177,6 +199,22 @@ def refuse_unsafe(settings: Settings) -> None:
         value = getattr(settings, entry.name)
         if isinstance(value, int) and value < 0:
             raise InvalidSetting(f"FOREBAY_{entry.name.upper()} must not be negative")
+
+
+def refuse_unsafe_payments(settings: Settings) -> None:
+    """Raise InvalidSetting for what would send a secret key in the clear, or is no key at all."""
+    parts = urlsplit(settings.stripe_api_base)
+    is_near = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_near):
+        raise InvalidSetting("FOREBAY_STRIPE_API_BASE must be https://host, or http:// on this machine's loopback")
+    if not parts.hostname or parts.query or parts.fragment or parts.username or parts.password:
+        raise InvalidSetting("FOREBAY_STRIPE_API_BASE must be an address with nothing but a path after it")
+    if settings.stripe_secret_key and not settings.stripe_secret_key.startswith(("sk_", "rk_")):
+        raise InvalidSetting("FOREBAY_STRIPE_SECRET_KEY must be a secret key (sk_…) or a restricted one (rk_…)")
+    if settings.stripe_webhook_secret and not settings.stripe_webhook_secret.startswith("whsec_"):
+        raise InvalidSetting("FOREBAY_STRIPE_WEBHOOK_SECRET must be a signing secret (whsec_…)")
+    if settings.stripe_webhook_secret and not settings.stripe_secret_key:
+        raise InvalidSetting("FOREBAY_STRIPE_WEBHOOK_SECRET is of no use without FOREBAY_STRIPE_SECRET_KEY")
 
 
 def parse(name: str, text: str, kind: Any) -> Any:

@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 MICROS_PER_DOLLAR = 1_000_000
 SECONDS_PER_HOUR = 3600
 CENT = Decimal("0.01")
+MICROS_PER_CENT = 10_000
 
 MAX_RATE_MICROS = 20_000_000_000
 """$20,000 an hour; times MAX_SPAN_SECONDS it is 6.3e18, under 2**63."""
@@ -29,6 +30,19 @@ def charge_micros(rate_micros: int, seconds: int) -> int:
 def to_dollars(amount_micros: int) -> float:
     """The JSON number for an amount. A double holds 15 digits: exact to the micro-dollar up to $1 billion."""
     return amount_micros / MICROS_PER_DOLLAR
+
+
+def to_cents(amount_micros: int) -> int:
+    """Whole cents, which is what cards are charged in. Raises ValueError for a fraction of one."""
+    cents, rest = divmod(amount_micros, MICROS_PER_CENT)
+    if rest:
+        raise ValueError(f"{amount_micros} micro-dollars are no whole number of cents")
+    return cents
+
+
+def from_cents(cents: int) -> int:
+    """Micro-dollars."""
+    return cents * MICROS_PER_CENT
 
 
 def in_words(amount_micros: int) -> str:
