@@ -72,7 +72,7 @@ APART: dict[str, object] = {"from_at": 0, "to_at": 2, "method": "POST"}
 HOW_MANY = sa.func.count()
 
 
-@pytest.mark.parametrize("before", ["0001", "0002"])
+@pytest.mark.parametrize("before", ["0001", "0002", "0003"])
 def test_a_database_with_rows_in_it_keeps_them_all(blank_url: str, before: str) -> None:
     with closing(Database(blank_url)) as database:
         keep_them_all(database, before)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-HEAD = "0003"
+HEAD = "0004"
 
 
 class DatabaseIsNewer(RuntimeError):

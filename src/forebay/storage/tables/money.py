@@ -45,6 +45,8 @@ transfers = sa.Table(
     sa.Column("previous_hash", sa.String(64), nullable=False),
     sa.Column("hash", sa.String(64), nullable=False),
     sa.UniqueConstraint("team_id", "sequence"),
+    sa.Index("ix_transfers_team_id_kind", "team_id", "kind", "sequence"),
+    sa.Index("ix_transfers_team_id_created_at", "team_id", "created_at", "sequence"),
 )
 
 entries = sa.Table(
@@ -114,6 +116,8 @@ segments = sa.Table(
     sa.CheckConstraint("ended_at IS NULL OR ended_at = charged_through", name="ended"),
     sa.CheckConstraint("charged_through <= sighted_at", name="sighted"),
     sa.Index("ix_segments_resource_id", "resource_id", "started_at"),
+    # Nothing in it changes with a cycle: a charge touches no index.
+    sa.Index("ix_segments_team_id_started_at", "team_id", "started_at", "ended_at"),
     sa.Index(
         "ix_segments_open",
         "team_id",
