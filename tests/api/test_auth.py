@@ -219,3 +219,28 @@ def test_ten_sign_ups_at_once_with_one_address_make_one_account(cloud: Cloud) ->
     last = mailed(cloud, email)[-1]
     cloud.post("/api/auth/verify", body={"token": token_of(last)}).ok()
     assert len(cloud.get("/api/teams", sign_in(cloud, email).ok()["token"]).ok()["teams"]) == 1
+
+
+def test_a_mailbox_is_not_filled_by_signing_up(cloud: Cloud) -> None:
+    email, _ = newcomer(cloud)
+    before = len(mailed(cloud, email))
+    for _ in range(25):
+        sign_up(cloud, email).ok(202)
+    assert len(mailed(cloud, email)) == 20
+    assert before == 1
+    cloud.clock.forward(hours=1)
+    sign_up(cloud, email).ok(202)
+    assert len(mailed(cloud, email)) == 21
+
+
+def test_where_the_mail_was_opened_the_person_is_known(cloud: Cloud) -> None:
+    email = new_email()
+    sign_up(cloud, email).ok(202)
+    body = {"token": token_of(mailed(cloud, email)[0])}
+    cloud.post("/api/auth/verify", body=body, peer="198.51.31.7").ok()
+    for number in range(30):
+        wrong = {"email": email, "password": "wrong password"}
+        cloud.post("/api/auth/sign-in", body=wrong, peer=f"203.2.{number}.9")
+    right = {"email": email, "password": PASSWORD}
+    cloud.post("/api/auth/sign-in", body=right, peer="198.51.32.7").refused(429, "RATE_LIMIT_EXCEEDED")
+    cloud.post("/api/auth/sign-in", body=right, peer="198.51.31.8").ok()

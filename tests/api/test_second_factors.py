@@ -76,6 +76,8 @@ def test_wrong_codes_count_and_a_right_one_in_time_forgets_them(cloud: Cloud) ->
     assert refused.headers["retry-after"] == "1"
     cloud.clock.forward(seconds=1)
     give(cloud, token, owner.codes[1]).ok()
+    [told] = [mail for mail in mailed(cloud, owner.person.email) if mail.subject == "Wrong codes for your account"]
+    assert "192.0.2.7" in told.text
     assert [action for action, _ in done(cloud, owner.person.id)].count("account.sign-in-refused") == 9
 
 

@@ -10,10 +10,12 @@ import msgspec
 from sqlalchemy import Connection
 
 from forebay.domain.money import ledger
-from forebay.domain.people import accounts, activity, mails
+from forebay.domain.people import accounts, activity, mails, sent_links
 from forebay.domain.people.accounts import Account, AddressTaken
 from forebay.domain.people.letters import Letter, plain
 from forebay.domain.people.sign_in import as_caller
+
+MAILS_AN_HOUR = 20
 
 
 class Applicant(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,19 +33,22 @@ def sign_up(
 ) -> None:
     """Make the account, unless there is one, and send the mail. Afterwards nudge `mails`.
 
-    `address` is where the request came from. The caller has checked that the applicant may sign up, and hashed the
-    password.
+    `address` is where the request came from. Over 20 an hour to one address no mail is sent, and nobody is told. The
+    caller has checked that the applicant may sign up, and hashed the password.
     """
     account = accounts.by_email(connection, applicant.email)
+    is_within = sent_links.is_within(connection, "sign-up", applicant.email, limit=MAILS_AN_HOUR, now=now)
     if account is not None and account.verified_at is not None:
-        mails.send(connection, account.email, has_one_already(account, public_url), now=now)
+        if is_within:
+            mails.send(connection, account.email, has_one_already(account, public_url), now=now)
         return
     if account is None:
         account = new_account(connection, applicant, now=now, address=address)
     else:
         replace(connection, account, applicant)
     token = accounts.new_verification(connection, account, secret_key, now=now)
-    mails.send(connection, applicant.email, proof(applicant.name, f"{public_url}/verify?token={token}"), now=now)
+    if is_within:
+        mails.send(connection, applicant.email, proof(applicant.name, f"{public_url}/verify?token={token}"), now=now)
 
 
 def new_account(connection: Connection, applicant: Applicant, *, now: datetime, address: str) -> Account:
@@ -69,7 +74,7 @@ def replace(connection: Connection, account: Account, applicant: Applicant) -> N
 
 def verify(connection: Connection, token: str, *, secret_key: bytes, now: datetime, address: str) -> Account:
     """Prove the address with the token from the mail; the account. Raises BadRequest."""
-    account = accounts.verify(connection, token, secret_key, now=now)
+    account = accounts.verify(connection, token, secret_key, now=now, address=address)
     record(connection, account, "account.verify", now=now, address=address)
     return account
 

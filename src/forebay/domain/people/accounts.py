@@ -133,11 +133,11 @@ def replace_unverified(connection: Connection, account: Account, *, name: str, p
 
     An account that was proved in this very moment stays as it is.
     """
-    unproved = sa.and_(users.c.id == account.id, users.c.verified_at.is_(None))
-    connection.execute(sa.update(users).where(unproved).values(name=name, password_hash=password_hash))
     connection.execute(
         sa.delete(mail_tokens).where(mail_tokens.c.user_id == account.id, mail_tokens.c.used_at.is_(None))
     )
+    unproved = sa.and_(users.c.id == account.id, users.c.verified_at.is_(None))
+    connection.execute(sa.update(users).where(unproved).values(name=name, password_hash=password_hash))
 
 
 def rename(connection: Connection, user_id: str, name: str) -> None:
@@ -167,8 +167,11 @@ def new_verification(connection: Connection, account: Account, secret_key: bytes
     return token
 
 
-def verify(connection: Connection, token: str, secret_key: bytes, *, now: datetime) -> Account:
-    """Use a token up and mark the address as proved. Raises BadRequest for one that is unknown, used or too old."""
+def verify(connection: Connection, token: str, secret_key: bytes, *, now: datetime, address: str = "") -> Account:
+    """Use a token up and mark the mailbox as proved; `address` is where the link was opened.
+
+    Raises BadRequest for one that is unknown, used or too old.
+    """
     refusal = BadRequest("This link is not good any more. Ask for a new one by signing up again.", code="LINK_EXPIRED")
     found = connection.execute(
         sa.update(mail_tokens)
@@ -178,7 +181,7 @@ def verify(connection: Connection, token: str, secret_key: bytes, *, now: dateti
             mail_tokens.c.used_at.is_(None),
             mail_tokens.c.expires_at > now,
         )
-        .values(used_at=now)
+        .values(used_at=now, used_from=address[:64] or None)
         .returning(mail_tokens.c.user_id, mail_tokens.c.email_key)
     ).first()
     if found is None:

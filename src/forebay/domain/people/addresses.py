@@ -173,8 +173,10 @@ def say_yes(connection: Connection, token_hash: str, *, now: datetime) -> Change
 
 def carry_out(connection: Connection, account: Account, change: Change) -> bool:
     """Change the address; False if somebody has an account with it by now. Links to the old one are dead."""
+    unused = sa.and_(mail_tokens.c.user_id == account.id, mail_tokens.c.used_at.is_(None))
     try:
         with connection.begin_nested():
+            connection.execute(sa.delete(mail_tokens).where(unused))
             connection.execute(
                 sa.update(users)
                 .where(users.c.id == account.id, users.c.email_key == change.old_email_key)
@@ -182,9 +184,6 @@ def carry_out(connection: Connection, account: Account, change: Change) -> bool:
             )
     except IntegrityError:
         return False
-    connection.execute(
-        sa.delete(mail_tokens).where(mail_tokens.c.user_id == account.id, mail_tokens.c.used_at.is_(None))
-    )
     return True
 
 

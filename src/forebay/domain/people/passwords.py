@@ -167,14 +167,15 @@ def reset(
     )
     if used.rowcount != 1:
         raise LinkExpired
+    # Links, counts, changes, the account, its sessions: everywhere in this order, so that no two wait for each other.
+    slow_down.forget(connection, "password", email_key(account.email), address=address, secret_key=secret_key)
+    mine = email_changes.c.user_id == account.id
+    connection.execute(sa.update(email_changes).where(mine, email_changes.c.closed_at.is_(None)).values(closed_at=now))
     set_password(connection, account.id, password_hash)
     connection.execute(
         sa.update(users).where(users.c.id == account.id, users.c.verified_at.is_(None)).values(verified_at=now)
     )
     ended = sessions.end_all(connection, account.id, now=now)
-    mine = email_changes.c.user_id == account.id
-    connection.execute(sa.update(email_changes).where(mine, email_changes.c.closed_at.is_(None)).values(closed_at=now))
-    slow_down.forget(connection, "password", email_key(account.email), address=address, secret_key=secret_key)
     record(connection, as_caller(account, address), "account.reset-password", ended, now=now)
     notices.send(
         connection,
@@ -220,12 +221,12 @@ def change(
 
 def set_password(connection: Connection, user_id: str, password_hash: str) -> None:
     """The hash counts from now on; links and sign-ins that were begun under the old one are over."""
-    connection.execute(sa.update(users).where(users.c.id == user_id).values(password_hash=password_hash))
     connection.execute(
         sa.delete(mail_tokens).where(
             mail_tokens.c.user_id == user_id, mail_tokens.c.purpose == "reset", mail_tokens.c.used_at.is_(None)
         )
     )
+    connection.execute(sa.update(users).where(users.c.id == user_id).values(password_hash=password_hash))
     connection.execute(sa.delete(sign_in_steps).where(sign_in_steps.c.user_id == user_id))
 
 

@@ -12,9 +12,10 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.people import activity, credentials, second_factors, sessions, slow_down, steps
+from forebay.domain.people import activity, credentials, mails, second_factors, sessions, slow_down, steps
 from forebay.domain.people.access import Caller
 from forebay.domain.people.accounts import MOST_CHARACTERS, Account, by_email, by_id, email_key
+from forebay.domain.people.letters import Letter
 from forebay.domain.people.sessions import Session
 from forebay.domain.people.slow_down import Attempt
 from forebay.domain.people.steps import Purpose
@@ -23,6 +24,8 @@ from forebay.storage.tables import users
 
 STEP_SECONDS = 300
 CODES = ("totp", "recovery-code")
+TOLD_AFTER = 5
+"""Wrong codes in a row from one network, until the person is told."""
 
 
 class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,13 +203,30 @@ def give_code(
     attempt = slow_down.look(
         connection, "code", account.id, user_id=account.id, address=address, secret_key=secret_key, now=now
     )
-    slow_down.count(connection, attempt, now=now)
+    guesses = slow_down.count(connection, attempt, now=now)
     method = second_factors.use_code(connection, account.id, code, secret_key, now=now)
     if method is None:
         refused(connection, account, f"{first}+code", address=address, now=now)
+        if guesses == TOLD_AFTER:
+            mails.send(connection, account.email, wrong_codes(account.name, address), now=now)
         raise WrongCode
     slow_down.forgive(connection, attempt, now=now)
     return method
+
+
+def wrong_codes(name: str, address: str) -> Letter:
+    """The mail to someone whose password is known to whoever guesses codes."""
+    return Letter(
+        subject="Wrong codes for your account",
+        name=name,
+        paragraphs=[
+            f"somebody at the address {address} has given {TOLD_AFTER} wrong codes in a row for your account. "
+            "They got as far as that because they know your password, or have one of your sessions."
+        ],
+        after=[
+            "If it wasn't you, set a new password at once: ask for a link where you sign in. All sessions end then."
+        ],
+    )
 
 
 def admitted(connection: Connection, account: Account, *, methods: str, address: str, now: datetime) -> Account:

@@ -4,7 +4,8 @@ Wrong guesses are counted three times, in the database, so that it holds over al
 
 - for the account and the network they come from: after 5 each costs a wait, 1 s at first, doubling up to 15 minutes;
 - for the network alone, against trying one password on many accounts: after 100, up to a minute;
-- for the account alone, against guessing from many networks: after 20, up to a minute.
+- for the account alone, against guessing from many networks: after 20, up to a minute for passwords, where whoever
+  guesses knows nothing yet, and up to 15 minutes for codes, where they know the password.
 
 The last two don't concern a network that the account has signed in from before: whoever hammers from elsewhere makes
 its owner wait nowhere they are known. A network is an IPv4 /24 or an IPv6 /64. An attempt is counted before it is
@@ -29,7 +30,8 @@ from forebay.storage.tables import mail_tokens, sessions, sign_in_failures
 QUIET_SECONDS = 86400
 """A count is forgotten after a day without a wrong guess."""
 PAIR = (5, 900)
-WIDE = {"network": (100, 60), "account": (20, 60)}
+NETWORK = (100, 60)
+ACCOUNT = {"password": (20, 60), "code": (20, 900)}
 """How many are free, and the longest wait in seconds."""
 LINKS = (100, 60)
 MOST_ADDRESSES = 500
@@ -94,10 +96,13 @@ def look(
     return Attempt(counts)
 
 
-def count(connection: Connection, attempt: Attempt, *, now: datetime) -> None:
-    """Count an attempt before it is looked at, or in the same transaction. Raises RateLimitExceeded."""
-    for one in attempt.counts:
-        note(connection, one, now=now)
+def count(connection: Connection, attempt: Attempt, *, now: datetime) -> int:
+    """Count an attempt before it is looked at, or in the same transaction. Raises RateLimitExceeded.
+
+    How many there were in a row by now, of this account in this network if it is wrong too.
+    """
+    own, *_ = [note(connection, one, now=now) for one in attempt.counts]
+    return own
 
 
 def of_network(realm: str, address: str, secret_key: bytes) -> Attempt:
@@ -117,8 +122,8 @@ def counts_of(
     network = network_of(address)
     counts = [Count(subject("pair", account, network), *PAIR)]
     if user_id is None or not is_known(connection, user_id, address):
-        counts.append(Count(subject("network", network), *WIDE["network"]))
-        counts.append(Count(subject("account", account), *WIDE["account"]))
+        counts.append(Count(subject("network", network), *NETWORK))
+        counts.append(Count(subject("account", account), *ACCOUNT[realm]))
     return counts
 
 
@@ -135,8 +140,11 @@ def refuse_early(connection: Connection, counts: Sequence[Count], *, now: dateti
         raise RateLimitExceeded(left)
 
 
-def note(connection: Connection, count: Count, *, now: datetime) -> None:
-    """Count one attempt as wrong. Raises RateLimitExceeded if another has come first in this very moment."""
+def note(connection: Connection, count: Count, *, now: datetime) -> int:
+    """Count one attempt as wrong; how many there were in a row.
+
+    Raises RateLimitExceeded if another has come first in this very moment.
+    """
     column = sign_in_failures.c
     quiet_since = now - timedelta(seconds=QUIET_SECONDS)
     insert = upsert_insert(connection, sign_in_failures).values(
@@ -157,6 +165,7 @@ def note(connection: Connection, count: Count, *, now: datetime) -> None:
     if wait:
         until = now + timedelta(seconds=wait)
         connection.execute(sa.update(sign_in_failures).where(column.subject == count.subject).values(wait_until=until))
+    return int(counted)
 
 
 def forgive(connection: Connection, attempt: Attempt, *, now: datetime) -> None:
