@@ -7,6 +7,8 @@
     holds           credits set aside for a machine at its launch
     cycles          the deduction cycle: all that runs is charged, a chunk of teams at a time
     metering        segments of use, from start to end
+    outlook         how a team stands, and how long its credits last
+    transactions    a team's transfers as its people read them
     credit_control  which teams have run dry
     audit           everything above, checked from the records alone
 

@@ -1,0 +1,84 @@
+"""How a team stands: what it has, what is held, what it burns, and how long that lasts."""
+
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from forebay.domain.money import ledger, metering
+from forebay.domain.money.amounts import MICROS_PER_DOLLAR, SECONDS_PER_HOUR
+from forebay.errors import NotFound
+from forebay.storage.tables import segments
+
+MINUTE, HOUR, DAY = 60, SECONDS_PER_HOUR, 86400
+
+
+class Outlook(msgspec.Struct, frozen=True, kw_only=True):
+    """A team's credits and what becomes of them if nothing changes."""
+
+    balance_micros: int
+    held_micros: int
+    burn_micros_per_hour: int
+
+    @property
+    def available_micros(self) -> int:
+        """What a launch may count on."""
+        return self.balance_micros - self.held_micros
+
+    @property
+    def runway_seconds(self) -> int | None:
+        """How long the balance lasts; None when nothing burns."""
+        return metering.runway_seconds(self.balance_micros, self.burn_micros_per_hour)
+
+    @property
+    def runway(self) -> str:
+        """The same in words."""
+        if self.runway_seconds is None:
+            return "Nothing that costs is running."
+        if self.balance_micros <= 0:
+            return "The credits are used up."
+        burn = f"${self.burn_micros_per_hour / MICROS_PER_DOLLAR:,.2f} an hour"
+        return f"The credits last {lasting(self.runway_seconds)} at {burn}."
+
+
+def outlooks(connection: Connection, team_ids: Sequence[str]) -> dict[str, Outlook]:
+    """How several teams stand, by team id; those without an account are left out."""
+    rates = (
+        sa.select(segments.c.team_id, sa.func.sum(segments.c.rate_micros))
+        .where(segments.c.team_id.in_(team_ids), segments.c.ended_at.is_(None))
+        .group_by(segments.c.team_id)
+    )
+    burns = {team_id: int(rate_micros) for team_id, rate_micros in connection.execute(rates)}
+    return {
+        team_id: Outlook(
+            balance_micros=found.balance_micros,
+            held_micros=found.held_micros,
+            burn_micros_per_hour=burns.get(team_id, 0),
+        )
+        for team_id, found in ledger.balances(connection, team_ids).items()
+    }
+
+
+def outlook(connection: Connection, team_id: str) -> Outlook:
+    """How a team stands. Raises NotFound for one without an account."""
+    found = outlooks(connection, [team_id])
+    if team_id not in found:
+        raise NotFound("Account")
+    return found[team_id]
+
+
+def lasting(seconds: int) -> str:
+    """A stretch of time as people say it, rounded down: 59 minutes, about 3 hours, about 12 days."""
+    if seconds < MINUTE:
+        return "less than a minute"
+    if seconds < HOUR:
+        return counted(seconds // MINUTE, "minute")
+    if seconds < 2 * DAY:
+        return f"about {counted(seconds // HOUR, 'hour')}"
+    return f"about {counted(seconds // DAY, 'day')}"
+
+
+def counted(number: int, noun: str) -> str:
+    """1 minute, 2 minutes."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
