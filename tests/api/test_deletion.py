@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+import pytest
 import sqlalchemy as sa
 
 from forebay.domain.machines import teams as machine_teams
@@ -260,3 +261,51 @@ def test_the_export_has_everything_and_no_secret(cloud: Cloud) -> None:
     cloud.get("/api/me/export", mia.key).refused(403, "SESSION_NEEDED")
     cloud.clock.forward(minutes=16)
     cloud.get("/api/me/export", mia.session).refused(403, "SIGN_IN_AGAIN")
+
+
+# At once.
+
+
+def test_of_two_deletions_at_once_one_happens(cloud: Cloud) -> None:
+    olga = cloud.person("Olga")
+    team = cloud.team(olga, credits_micros=5 * DOLLAR)
+    request = cloud.request("DELETE", f"/api/teams/{team}?giveUpCredits=5.00", olga.session)
+    assert sorted(answer.status for answer in cloud.at_once([request] * 4)) == [200, 404, 404, 404]
+    mia = cloud.person("Mia", credits_micros=0)
+    request = cloud.request("DELETE", "/api/me", mia.session, {"confirm": mia.email})
+    assert sorted(answer.status for answer in cloud.at_once([request] * 3)) == [200, 401, 401]
+    assert violations(cloud) == []
+
+
+@pytest.mark.slow
+def test_a_team_is_deleted_or_launches_are_accepted_never_both(cloud: Cloud) -> None:
+    for _ in range(6):
+        olga, mia = cloud.person("Olga"), cloud.person("Mia")
+        team = cloud.team(olga, credits_micros=50 * DOLLAR)
+        cloud.join(team, mia, Role.admin)
+        order = cloud.order(team, cloud.ssh_key(team, mia))
+        requests = [
+            *(cloud.request("POST", "/api/deployments", mia.session, order) for _ in range(2)),
+            cloud.request("DELETE", f"/api/teams/{team}?giveUpCredits=50.00", olga.session),
+            *(cloud.request("POST", "/api/deployments", olga.session, order) for _ in range(2)),
+        ]
+        statuses = [answer.status for answer in cloud.at_once(requests)]
+        launched = statuses.count(201)
+        assert (statuses[2], launched > 0) in ((200, False), (409, True)), statuses
+    assert violations(cloud) == []
+
+
+@pytest.mark.slow
+def test_two_accounts_that_share_a_team_are_deleted_at_once(cloud: Cloud) -> None:
+    """One of two owners is the last: they must stay, or end the team with themselves once they are alone in it."""
+    for _ in range(6):
+        people = [cloud.person("Olga", credits_micros=0), cloud.person("Mia", credits_micros=0)]
+        team = cloud.team(people[0])
+        cloud.join(team, people[1], Role.owner)
+        answers = cloud.at_once(
+            [cloud.request("DELETE", "/api/me", each.session, {"confirm": each.email}) for each in people]
+        )
+        assert [answer.status for answer in answers] == [200, 200]
+        with cloud.database.read() as connection:
+            row = connection.execute(sa.select(tables.teams.c.deleted_at).where(tables.teams.c.id == team)).one()
+        assert row.deleted_at is not None

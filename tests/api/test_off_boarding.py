@@ -1,10 +1,13 @@
 """A person leaves a team: access there ends with the next request, and what would let them in again goes with them."""
 
+import random
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from forebay.domain.people.roles import MemberMode, Role
+from forebay.storage import tables
 from tests.api.cloud import ABSENT, Cloud, Person, new_public_key
 
 
@@ -174,3 +177,47 @@ def test_a_team_of_read_only_members_too(cloud: Cloud) -> None:
     cloud.join(team, mia, Role.member)
     answer = cloud.post(f"/api/teams/{team}/members/{mia.id}/off-board", owner.session, {}).ok()
     assert answer["left"] == {"deployments": [], "keptKeys": []}
+
+
+@pytest.mark.slow
+def test_what_they_do_in_the_same_moment_leaves_nothing_behind(scene: Scene) -> None:
+    """Launches and new keys that race with the end either come first, and are cleared away, or are refused."""
+    cloud, mia, team = scene.cloud, scene.mia, scene.team
+    for _ in range(5):
+        key = scene.add_key(mia, "mine")
+        requests = [
+            cloud.request("POST", f"/api/teams/{team}/members/{mia.id}/off-board", scene.owner.session, {}),
+            *(cloud.request("POST", "/api/deployments", mia.session, cloud.order(team, key["id"])) for _ in range(4)),
+            *(
+                cloud.request("POST", "/api/deployments", mia.session, order)
+                for order in [cloud.order(team, "", sshKeyId=None, ssh_public_key=new_public_key()) for _ in range(2)]
+            ),
+            *(
+                cloud.request(
+                    "POST",
+                    "/api/ssh-keys",
+                    mia.session,
+                    {"name": "late", "publicKey": new_public_key(), "teamId": team},
+                )
+                for _ in range(3)
+            ),
+        ]
+        random.shuffle(requests)
+        answers = cloud.at_once(requests)
+        statuses = [answer.status for answer in answers]
+        assert 200 in statuses
+        assert set(statuses) <= {200, 201, 404}, statuses
+        with cloud.database.read() as connection:
+            keys = connection.execute(
+                sa.select(tables.ssh_keys.c.id).where(
+                    tables.ssh_keys.c.team_id == team,
+                    tables.ssh_keys.c.created_by == mia.id,
+                    tables.ssh_keys.c.deleted_at.is_(None),
+                )
+            ).all()
+        assert keys == []
+        cloud.settle()
+        cloud.clock.forward(seconds=10)
+        cloud.run("ssh-keys")
+        assert {machine.keys for machine in cloud.provider.machines.values() if machine.spec.team_id == team} <= {()}
+        cloud.join(team, mia, Role.admin)

@@ -19,7 +19,7 @@ from forebay.domain.people.access import Caller, TeamContext
 from forebay.domain.people.letters import Letter, plain
 from forebay.domain.people.roles import Role
 from forebay.domain.people.teams import Team
-from forebay.errors import BadRequest, Conflict
+from forebay.errors import BadRequest, Conflict, Unauthenticated
 from forebay.storage import tables
 from forebay.storage.tables import memberships, users
 
@@ -58,6 +58,7 @@ def delete(connection: Connection, caller: Caller, *, confirm: str, give_up: str
     if account is None or accounts.email_key(confirm) != accounts.email_key(account.email):
         raise BadRequest("Confirm with the address of this account.", details={"confirm": "must be your own address"})
     found = belongings(connection, caller.user_id)
+    refuse_deleted(connection, caller.user_id)
     # First those that only lose a member: machines are locked before accounts of the ledger, here as everywhere.
     for team in found.others:
         off_boarding.leave(connection, context_in(caller, team), now=now)
@@ -77,6 +78,16 @@ def delete(connection: Connection, caller: Caller, *, confirm: str, give_up: str
     )
     mails.send(connection, account.email, letter, now=now)
     forget(connection, caller.user_id, account.email, now=now)
+
+
+def refuse_deleted(connection: Connection, user_id: str) -> None:
+    """Lock the account to the transaction's end; raise Unauthenticated if it was deleted in this very moment.
+
+    After the memberships, as launches lock them.
+    """
+    mine = sa.select(users.c.id).where(users.c.id == user_id, users.c.deleted_at.is_(None))
+    if connection.execute(mine.with_for_update()).first() is None:
+        raise Unauthenticated
 
 
 def belongings(connection: Connection, user_id: str) -> Belongings:
