@@ -59,6 +59,12 @@ def test_an_account_that_does_not_exist_costs_as_much_as_one_that_does() -> None
     assert 0.5 < without / with_account < 2
 
 
+def test_what_comes_after_the_longest_password_counts_too() -> None:
+    found = credentials.hash_password("ab" * 64)
+    assert credentials.is_right_password(found, "ab" * 64)
+    assert not credentials.is_right_password(found, "ab" * 64 + "c")
+
+
 @pytest.mark.parametrize("password", ["", "short", "x" * 9, "x" * 129])
 def test_a_password_too_short_or_long_is_refused(password: str) -> None:
     with pytest.raises(BadRequest):

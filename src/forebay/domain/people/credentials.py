@@ -76,10 +76,12 @@ def hash_password(password: str) -> str:
 
 def is_right_password(password_hash: str | None, password: str) -> bool:
     """Check a password; without a hash it takes as long and is wrong, so nobody learns whether the account exists."""
+    # Nobody's password is longer: one that begins like the right one is as wrong as any, and must not take longer.
+    looked_at = password_hash if len(password) <= MAX_PASSWORD else None
     with turn():
         try:
-            hasher.verify(password_hash or WRONG, password[:MAX_PASSWORD])
-            return password_hash is not None
+            hasher.verify(looked_at or WRONG, password[:MAX_PASSWORD])
+            return looked_at is not None
         except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
             return False
 
