@@ -93,12 +93,14 @@ GET /api/teams/{team_id}/activity.csv     401 401 401 404 404 404 404 403 403 40
 GET /api/balance                          401 401 401 200 200 200 200 200 200 200 200 200 200 200
 
 GET /api/operator/users  401 401 401 403 403 403 403 403 403 403 403 403 403 403
+POST /api/operator/users/{user_id}/end-sessions  401 401 401 403 403 403 403 403 403 403 403 403 403 403
+POST /api/operator/users/{user_id}/remove-second-factor  401 401 401 403 403 403 403 403 403 403 403 403 403 403
 GET /api/operator/api-access  401 401 401 403 403 403 403 403 403 403 403 403 403 403
 POST /api/operator/api-access/{user_id}  401 401 401 403 403 403 403 403 403 403 403 403 403 403
 GET /api/operator/teams  401 401 401 403 403 403 403 403 403 403 403 403 403 403
 GET /api/operator/teams/{team_id}  401 401 401 403 403 403 403 403 403 403 403 403 403 403
 POST /api/operator/teams/{team_id}/grants  401 401 401 403 403 403 403 403 403 403 403 403 403 403
-POST /api/operator/teams/{team_id}/grants/{transfer_id}/take-back  401 401 401 403 403 403 403 403 403 403 403 403 403 403
+POST /api/operator/teams/{team_id}/grants/{transfer_id}/take-back 401 401 401 403 403 403 403 403 403 403 403 403 403 403
 POST /api/operator/teams/{team_id}/freeze  401 401 401 403 403 403 403 403 403 403 403 403 403 403
 POST /api/operator/teams/{team_id}/unfreeze  401 401 401 403 403 403 403 403 403 403 403 403 403 403
 DELETE /api/operator/teams/{team_id}  401 401 401 403 403 403 403 403 403 403 403 403 403 403

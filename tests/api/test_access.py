@@ -195,6 +195,8 @@ BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ("POST", "/api/teams/{team_id}/invitations"): lambda _: {"email": new_address(), "role": "member"},
     ("POST", "/api/teams/{team_id}/members/{user_id}/off-board"): lambda _: {},
     ("POST", "/api/operator/api-access/{user_id}"): lambda _: {"decision": "approved"},
+    ("POST", "/api/operator/users/{user_id}/end-sessions"): lambda _: {"reason": "x"},
+    ("POST", "/api/operator/users/{user_id}/remove-second-factor"): lambda _: {"reason": "x"},
     ("POST", "/api/operator/teams/{team_id}/grants"): lambda _: {"amount": 5, "reason": "x"},
     ("POST", "/api/operator/teams/{team_id}/grants/{transfer_id}/take-back"): lambda _: {"reason": "x"},
     ("POST", "/api/operator/teams/{team_id}/freeze"): lambda _: {"reason": "x"},

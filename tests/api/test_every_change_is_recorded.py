@@ -270,6 +270,12 @@ HOW: dict[tuple[str, str], Callable[[Acts], Request]] = {
     ("POST", "/api/operator/api-access/{user_id}"): lambda acts: acts.by_operator(
         f"api-access/{acts.mia.id}", {"decision": "refused", "reason": "x"}
     ),
+    ("POST", "/api/operator/users/{user_id}/end-sessions"): lambda acts: acts.by_operator(
+        f"users/{acts.mia.id}/end-sessions", WHY
+    ),
+    ("POST", "/api/operator/users/{user_id}/remove-second-factor"): lambda acts: acts.by_operator(
+        f"users/{with_app(acts.cloud).person.id}/remove-second-factor", WHY
+    ),
     ("POST", "/api/operator/teams/{team_id}/grants"): lambda acts: acts.by_operator(
         f"teams/{acts.team}/grants", {"amount": 1, "reason": "x"}
     ),
