@@ -117,7 +117,17 @@ def test_pages_hold_each_row_once(scene: Scene) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["from=yesterday", "from=2026-03-01", "from=2026-03-01T00:00:00", "outcome=maybe", "limit=101", "page=0", "From=x"],
+    [
+        "from=yesterday",
+        "from=2026-03-01",
+        "from=2026-03-01T00:00:00",
+        "outcome=maybe",
+        "from=0.5",
+        "to=1772366400",
+        "from=0.5", "to=1772366400", "limit=101",
+        "page=0",
+        "From=x",
+    ],
 )
 def test_a_filter_that_means_nothing_is_refused(scene: Scene, query: str) -> None:
     path = f"/api/teams/{scene.team}/activity?{query}"

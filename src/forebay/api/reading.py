@@ -1,6 +1,7 @@
 """Reads what clients send into typed values, with a message for each field that is wrong, not only the first."""
 
 import re
+from datetime import datetime
 from functools import cache, reduce
 from operator import or_
 from types import NoneType
@@ -29,6 +30,11 @@ def worded(field: msgspec.structs.FieldInfo) -> Any:
     return reduce(or_, [kind for kind in kinds if kind is not NoneType]) if NoneType in kinds else field.type
 
 
+def is_moment(kind: Any) -> bool:
+    """Whether it is a datetime, with bounds or without, that may be left out or not."""
+    return any(getattr(part, "__origin__", part) is datetime for part in (kind, *get_args(kind)))
+
+
 @cache
 def folded_names(kind: type[msgspec.Struct]) -> dict[str, str]:
     """The names clients use, by their letters alone: tells a misspelt field from one that is none of our business."""
@@ -54,7 +60,10 @@ def read_fields(kind: type[T], given: dict[str, Any], *, strict: bool) -> T:
                 wrong[name] = "required"
             continue
         try:
-            values[field.name] = msgspec.convert(given[name], field.type if strict else worded(field), strict=strict)
+            kind_of_value = field.type if strict else worded(field)
+            # In words a moment would be taken for seconds where it is a number, which the document doesn't know of.
+            is_strict = strict or is_moment(field.type)
+            values[field.name] = msgspec.convert(given[name], kind_of_value, strict=is_strict)
         except msgspec.ValidationError as reason:
             wrong[name] = plain(str(reason))
     for name in given:
