@@ -91,7 +91,19 @@ def test_people_are_let_in_and_told(folder: Path) -> None:
         assert command[1] in done.stdout
 
 
+def test_a_team_is_frozen_with_a_reason_and_freed_again(folder: Path) -> None:
+    done = forebay("operator", "freeze", "operator", "--reason", "an inquiry", "--data-dir", folder)
+    assert (done.returncode, done.stdout) == (0, "operator is frozen.\n"), done.stderr
+    again = forebay("operator", "freeze", "operator", "--reason", "once more", "--data-dir", folder)
+    assert (again.returncode, again.stderr) == (1, "forebay: The team is frozen already.\n")
+    freed = forebay("operator", "unfreeze", "operator", "--data-dir", folder)
+    assert freed.returncode == 0, freed.stderr
+
+
 REFUSED: list[tuple[str, ...]] = [
+    ("operator", "freeze", "operator"),
+    ("operator", "freeze", "nobody-s-team", "--reason", "x"),
+    ("operator", "unfreeze", "operator"),
     ("operator", "grant", "nobody-s-team", "5"),
     ("operator", "grant", "operator", "five"),
     ("operator", "grant", "operator", "0"),
