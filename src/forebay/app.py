@@ -282,6 +282,7 @@ def build_api(forebay: Forebay, url: str) -> tuple["Litestar", "Door"]:
     from forebay.api.call import Services
     from forebay.api.door import Door
     from forebay.web import pages
+    from forebay.web.frame import Frame
 
     services = Services(
         settings=forebay.settings,
@@ -294,8 +295,23 @@ def build_api(forebay: Forebay, url: str) -> tuple["Litestar", "Door"]:
         status=forebay.status,
     )
     door = Door(services)
-    own_pages = pages.Pages(forebay.settings, forebay.database, forebay.clock, forebay.secret_key, url)
-    return server.build(door, [*health.build(door), *pages.build(own_pages)]), door
+    frame = Frame(
+        forebay.settings,
+        forebay.database,
+        forebay.clock,
+        forebay.secret_key,
+        url,
+        nudge=forebay.nudge,
+        address_of=server.Proxies(forebay.settings.trusted_proxies).client,
+        count=lambda name: door.limiter.count(name, forebay.settings.rate_limit_anonymous),
+        note_use=door.note_use,
+        executor=door.executor,
+        slow_executor=door.slow_executor,
+    )
+    own_pages, close_pages = pages.build(frame)
+    asgi = server.build(door, [*health.build(door), *own_pages])
+    asgi.on_shutdown.append(close_pages)
+    return asgi, door
 
 
 def server_config(asgi: "Litestar") -> "uvicorn.Config":

@@ -10,8 +10,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
+
+import msgspec
+
+
+CLIENT_VARIABLES = frozenset({"FOREBAY_SERVER", "FOREBAY_TOKEN", "FOREBAY_TEAM"})
+"""What the command line reads to reach a server: they may stand in the same shell, and are none of the server's."""
 
 
 class InvalidSetting(ValueError):
@@ -64,6 +70,14 @@ class Settings:
     )
     api_access: Literal["approved", "everyone"] = setting(
         "approved", "Who may make API keys: accounts an operator has approved, or everyone."
+    )
+
+    oidc_providers: str = setting(
+        "",
+        "OpenID Connect providers to sign in with, as a JSON list: "
+        '`[{"name": "corp", "label": "Corp", "issuer": "https://id.corp.example", "clientId": "…", '
+        '"clientSecret": "…"}]`.',
+        secret=True,
     )
 
     smtp_url: str = setting(
@@ -145,6 +159,11 @@ class Settings:
         refuse_unsafe(self)
 
     @property
+    def oidc(self) -> tuple["OidcProvider", ...]:
+        """The providers to sign in with. Raises InvalidSetting."""
+        return read_oidc_providers(self.oidc_providers)
+
+    @property
     def sqlalchemy_url(self) -> str:
         """The database's address with the driver named."""
         if not self.database_url:
@@ -165,12 +184,53 @@ class Settings:
         return self.sqlalchemy_url.startswith("sqlite")
 
 
+class OidcProvider(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Who lets people in as well. Its redirect address is `{public_url}/sign-in/with/{name}/callback`."""
+
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9-]{1,30}$")]
+    """In addresses and in the database: never change it once it is in use."""
+    label: Annotated[str, msgspec.Meta(min_length=1, max_length=60)]
+    """On the button."""
+    issuer: str
+    client_id: Annotated[str, msgspec.Meta(min_length=1)]
+    client_secret: str = ""
+    """Empty: a public client, by PKCE alone."""
+    scope: str = "openid email profile"
+
+
+def is_safe_address(url: str) -> bool:
+    """Whether it is HTTPS, or on this machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return bool(host) and (
+        parts.scheme == "https" or (parts.scheme == "http" and host in ("localhost", "127.0.0.1", "::1"))
+    )
+
+
+def read_oidc_providers(text: str) -> tuple[OidcProvider, ...]:
+    """The setting as values. Raises InvalidSetting, which repeats nothing of it."""
+    try:
+        found = msgspec.json.decode(text or "[]", type=tuple[OidcProvider, ...])
+    except msgspec.DecodeError as reason:
+        raise InvalidSetting(f"FOREBAY_OIDC_PROVIDERS is not as it must be: {reason}") from None
+    if len({provider.name for provider in found}) < len(found):
+        raise InvalidSetting("FOREBAY_OIDC_PROVIDERS: two have the same name")
+    for provider in found:
+        if not is_safe_address(provider.issuer):
+            raise InvalidSetting(f"FOREBAY_OIDC_PROVIDERS: the issuer of {provider.name} must begin with https://")
+    return found
+
+
 def refuse_unsafe(settings: Settings) -> None:
     """Raise InvalidSetting for the first value that can't be used."""
     if settings.secret_key and len(settings.secret_key) < 32:
         raise InvalidSetting("FOREBAY_SECRET_KEY must have at least 32 characters")
     if settings.database_url and not settings.sqlalchemy_url.startswith(("sqlite:///", "postgresql+psycopg://")):
         raise InvalidSetting("FOREBAY_DATABASE_URL must begin with postgresql:// or sqlite:///")
+    read_oidc_providers(settings.oidc_providers)
     if settings.public_url:
         parts = urlsplit(settings.public_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
@@ -249,7 +309,7 @@ def read(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
     kinds = get_type_hints(Settings)
     values: dict[str, Any] = {}
     for variable, text in environment.items():
-        if not variable.startswith("FOREBAY_"):
+        if not variable.startswith("FOREBAY_") or variable in CLIENT_VARIABLES:
             continue
         name = variable.removeprefix("FOREBAY_").lower()
         if name not in kinds:

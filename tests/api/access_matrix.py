@@ -146,8 +146,70 @@ TABLE = read(ROWS)
 UNDECLARED = {
     ("GET", "/"): "where things are",
     ("GET", "/static/forebay.css"): "the looks of the pages",
-    ("GET", "/verify"): "a button; opening the page changes nothing",
-    ("POST", "/verify"): "the token in the form is the permission",
+    ("GET", "/static/passkeys.js"): "the one script of the pages",
+    **{
+        ("GET", path): "a form or a button; opening the page changes nothing"
+        for path in (
+            "/sign-in",
+            "/second-factor",
+            "/sign-up",
+            "/verify",
+            "/forgot",
+            "/reset",
+            "/change-address",
+            "/invitations",
+        )
+    },
+    **{
+        ("POST", path): "how one signs in; as at /api/auth, behind a form of our own"
+        for path in (
+            "/sign-in",
+            "/second-factor",
+            "/sign-in/passkey/options",
+            "/sign-in/passkey",
+            "/sign-in/with/{provider}",
+            "/sign-up",
+            "/forgot",
+        )
+    },
+    ("GET", "/sign-in/with/{provider}/callback"): "the state that the provider brings back is the permission",
+    **{
+        ("POST", path): "the token in the form is the permission"
+        for path in (
+            "/verify",
+            "/reset",
+            "/change-address",
+            "/invitations/decline",
+        )
+    },
+    **{
+        ("GET", path): "for whoever is signed in; others are sent to sign in"
+        for path in (
+            "/account",
+            "/step-up",
+            "/cli",
+        )
+    },
+    **{
+        ("POST", path): "for whoever is signed in, behind a form of our own"
+        for path in (
+            "/sign-out",
+            "/step-up",
+            "/step-up/passkey",
+            "/cli",
+            "/invitations/accept",
+            "/account/sessions/end",
+            "/account/sessions/end-others",
+            "/account/passkeys/options",
+            "/account/passkeys",
+            "/account/passkeys/remove",
+            "/account/totp",
+            "/account/totp/confirm",
+            "/account/totp/remove",
+            "/account/recovery-codes",
+            "/account/identities/disconnect",
+        )
+    },
     ("GET", "/healthz"): "whether the server works; nothing of anyone's",
     ("GET", "/metrics"): "for this machine alone, or with the token of the settings",
     ("GET", "/api/openapi.json"): "the manual",

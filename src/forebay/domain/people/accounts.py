@@ -145,6 +145,22 @@ def rename(connection: Connection, user_id: str, name: str) -> None:
     connection.execute(sa.update(users).where(users.c.id == user_id).values(name=name))
 
 
+def take_over_unverified(connection: Connection, account: Account, *, name: str, now: datetime) -> Account | None:
+    """The address was proved in another way by now: whoever proved it has the account, without the password that
+    somebody had chosen and without the links that were sent. None if it was proved in this very moment.
+    """
+    unproved = sa.and_(users.c.id == account.id, users.c.verified_at.is_(None))
+    changed = connection.execute(
+        sa.update(users).where(unproved).values(name=name, password_hash=None, verified_at=now)
+    )
+    if changed.rowcount != 1:
+        return None
+    connection.execute(
+        sa.delete(mail_tokens).where(mail_tokens.c.user_id == account.id, mail_tokens.c.used_at.is_(None))
+    )
+    return by_id(connection, account.id)
+
+
 def set_current_team(connection: Connection, user_id: str, team_id: str) -> None:
     """The team the person looks at; it never moves a key."""
     connection.execute(sa.update(users).where(users.c.id == user_id).values(current_team_id=team_id))

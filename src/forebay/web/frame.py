@@ -1,0 +1,441 @@
+"""What all pages have in common: who visits, forms that can't be forged, cookies, and how an answer looks.
+
+Every page is a function of a `Visit` that returns a `Page`; it runs in a thread and may use the database. What always
+holds: a form is carried out only if it carries the token of the session (or, before sign-in, of the visitor's signed
+cookie) and the browser doesn't say that it came from elsewhere; nothing but our own style and script runs; no address
+of a page, which may hold a token, reaches a Referer or a log; and where a visitor is sent next is a path of ours.
+"""
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlsplit
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from litestar import Request
+from litestar.datastructures import State
+from litestar.handlers import HTTPRouteHandler
+from litestar.response.base import ASGIResponse
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from forebay import __version__, ids
+from forebay.clock import Clock
+from forebay.domain.people import access, credentials, sessions
+from forebay.domain.people.access import Caller, Credential, Target
+from forebay.errors import BadRequest, BodyTooLarge, Forbidden, ForebayError, Unauthenticated, Unavailable
+from forebay.settings import Settings
+from forebay.storage.database import Database
+
+FOLDER = Path(__file__).parent
+MOST_FORM_BYTES = 64 * 1024
+MOST_FIELDS = 50
+MOST_PATH = 1000
+HOME = "/account"
+FIELDS = ("email", "password", "name", "code")
+"""Of all forms: an error about one of them stands beside it."""
+log = logging.getLogger("forebay.pages")
+
+
+class Visit(msgspec.Struct, kw_only=True):
+    """A request for a page."""
+
+    method: str
+    path: str
+    parameters: dict[str, str]
+    query: dict[str, str]
+    form: dict[str, str]
+    cookies: dict[str, str]
+    headers: dict[str, str]
+    address: str
+    now: datetime
+    caller: Caller | None = None
+    """Who is signed in in this browser."""
+    session_token: str = ""
+    visitor: str = ""
+    """What the visitor's cookie holds, made anew where there was no good one."""
+    new_cookies: list[str] = msgspec.field(default_factory=list)
+
+    @property
+    def person(self) -> Caller:
+        """Who is signed in. Raises SignInFirst."""
+        if self.caller is None:
+            raise SignInFirst
+        return self.caller
+
+    @property
+    def user_agent(self) -> str:
+        """What the browser calls itself."""
+        return self.headers.get("user-agent", "")
+
+    @property
+    def next(self) -> str:
+        """Where to go afterwards: what the form or the address says, if that is a path of ours; else empty."""
+        return path_of_ours(self.form.get("next") or self.query.get("next") or "")
+
+    @property
+    def is_recent(self) -> bool:
+        """Whether the person has proved who they are within the last 15 minutes."""
+        since = int(self.now.timestamp()) - (0 if self.caller is None else self.caller.signed_in_at)
+        return since <= sessions.RECENT_SECONDS
+
+
+class Page(msgspec.Struct, kw_only=True):
+    """What is answered: a template with values, a way to go on, or JSON for our own script."""
+
+    template: str = ""
+    values: dict[str, Any] = msgspec.field(default_factory=dict)
+    status: int = 200
+    location: str = ""
+    json: Any = None
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class SignInFirst(Unauthenticated):
+    """The page is for people who are signed in."""
+
+    def __init__(self) -> None:
+        super().__init__("Sign in first.")
+
+
+class FormRefused(Forbidden):
+    """A form that did not come from a page of ours, or from one that is too old."""
+
+    code = "FORM_REFUSED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This form is too old, or did not come from this site. Go back, reload the page and try again."
+        )
+
+
+def path_of_ours(text: str) -> str:
+    """The text if it is a path on this site, else empty: nobody is sent elsewhere by a link to us."""
+    if len(text) > MOST_PATH or not text.startswith("/") or text.startswith("//"):
+        return ""
+    if "\\" in text or not text.isascii() or not text.isprintable() or " " in text:
+        return ""
+    parts = urlsplit(text)
+    return "" if parts.scheme or parts.netloc else text
+
+
+def go(location: str) -> Page:
+    """On to another page of ours."""
+    return Page(status=303, location=location)
+
+
+def with_next(path: str, where: str) -> str:
+    """A path that remembers where to go afterwards."""
+    return f"{path}?next={quote(where, safe='/')}" if where else path
+
+
+def refusal(template: str, error: ForebayError, **values: Any) -> Page:
+    """A form again, with the error beside its field, or above the form if it belongs to none."""
+    fields = {name: error.sentence for name in FIELDS if isinstance(error.details.get(name), str)}
+    headers = {"retry-after": str(error.details["retryAfter"])} if error.status == 429 else {}
+    return Page(
+        template=template,
+        status=error.status,
+        values={"error": error.sentence, "errors": fields, **values},
+        headers=headers,
+    )
+
+
+class Frame:
+    """Renders the pages of one server and reads what comes back."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        clock: Clock,
+        secret_key: bytes,
+        public_url: str,
+        *,
+        nudge: Callable[[str], None],
+        address_of: Callable[[Any], str],
+        count: Callable[[str], None],
+        note_use: Callable[[Caller, datetime], None],
+        executor: Executor,
+        slow_executor: Executor,
+    ) -> None:
+        self.settings, self.database, self.clock = settings, database, clock
+        self.secret_key, self.public_url, self.nudge = secret_key, public_url, nudge
+        self.address_of, self.count, self.note_use = address_of, count, note_use
+        self.executor, self.slow_executor = executor, slow_executor
+        self.is_https = public_url.startswith("https://")
+        self.form_targets: Callable[[], Sequence[str]] = tuple
+        """Origins besides ours that a form may lead to: those of sign-in providers."""
+        self.templates = Environment(
+            loader=FileSystemLoader(FOLDER / "templates"), autoescape=select_autoescape(), trim_blocks=True
+        )
+        self.templates.filters["moment"] = moment
+        self.templates.globals |= {"public_url": public_url, "version": __version__, "settings": settings}
+
+    # Handlers.
+
+    def page(
+        self,
+        method: str,
+        path: str,
+        function: Callable[[Visit], Page],
+        *,
+        is_slow: bool = False,
+        executor: Executor | None = None,
+    ) -> HTTPRouteHandler:
+        """A handler for one method of one path; `is_slow` where passwords are reckoned with."""
+        executor = executor or (self.slow_executor if is_slow else self.executor)
+
+        async def endpoint(request: Request[Any, Any, State]) -> ASGIResponse:
+            try:
+                visit = await self.read(request)
+            except ForebayError as error:
+                return self.write(
+                    None, Page(template="error.html", status=error.status, values={"error": error.sentence})
+                )
+            return await asyncio.get_running_loop().run_in_executor(executor, self.answer, function, visit)
+
+        methods: Any = ["GET", "HEAD"] if method == "GET" else [method]
+        return HTTPRouteHandler(
+            path.replace("}", ":str}"), http_method=methods, name=f"page {method} {path}", status_code=200
+        )(endpoint)
+
+    async def read(self, request: Request[Any, Any, State]) -> Visit:
+        """A request as a visit. Raises BadRequest, BodyTooLarge."""
+        scope = request.scope
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        form: dict[str, str] = {}
+        if request.method == "POST":
+            kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind != "application/x-www-form-urlencoded":
+                raise BadRequest("This is not a form.")
+            form = fields_of(await read_body(request))
+        return Visit(
+            method=str(request.method),
+            path=scope["path"],
+            parameters=dict(scope.get("path_params", {})),
+            query=fields_of(scope["query_string"]),
+            form=form,
+            cookies=cookies_of(headers.get("cookie", "")),
+            headers=headers,
+            address=self.address_of(scope),
+            now=self.clock.now(),
+        )
+
+    def answer(self, function: Callable[[Visit], Page], visit: Visit) -> ASGIResponse:
+        """The answer, with every error made into a page."""
+        try:
+            self.identify(visit)
+            if visit.method == "POST":
+                self.refuse_forged(visit)
+                if visit.caller is None:
+                    self.count(f"page {visit.address}")
+            page = function(visit)
+        except ForebayError as error:
+            page = self.refused(visit, error)
+        except (OperationalError, PoolTimeout) as error:
+            log.warning("database busy or away", extra={"path": visit.path, "reason": type(error).__name__})
+            page = self.refused(visit, Unavailable("The database does not answer at this moment. Try again."))
+        except Exception as error:
+            is_sql = isinstance(error, DBAPIError)
+            log.error("page failed", exc_info=not is_sql, extra={"path": visit.path, "kind": type(error).__name__})
+            page = self.refused(visit, ForebayError("Something went wrong on our side. Nothing was changed."))
+        return self.write(visit, page)
+
+    def refused(self, visit: Visit, error: ForebayError) -> Page:
+        """Where to go first, or a page that says why not."""
+        here = visit.next or (visit.path if visit.method == "POST" else self.here(visit))
+        if visit.method == "POST" and visit.path.startswith("/account"):
+            here = HOME
+        first = ""
+        if isinstance(error, SignInFirst):
+            first = with_next("/sign-in", here)
+        elif error.code == "SIGN_IN_AGAIN":
+            first = with_next("/step-up", here)
+        if visit.headers.get("accept") == "application/json":
+            return Page(status=error.status, json={"error": error.sentence, "first": first})
+        if first:
+            return go(first)
+        return refusal("error.html", error, code=error.code)
+
+    def here(self, visit: Visit) -> str:
+        """The visited page as a path, with its query."""
+        query = "&".join(f"{quote(name)}={quote(value)}" for name, value in visit.query.items())
+        return path_of_ours(f"{visit.path}?{query}" if query else visit.path)
+
+    def write(self, visit: Visit | None, page: Page) -> ASGIResponse:
+        """The answer as it is sent."""
+        headers = {**self.headers(), **page.headers}
+        body, media_type = b"", "text/html; charset=utf-8"
+        if page.location:
+            headers["location"] = page.location
+        elif page.json is not None:
+            body, media_type = msgspec.json.encode(page.json), "application/json"
+        else:
+            values: dict[str, Any] = {"visit": visit, "caller": None, "csrf": "", "errors": {}, "error": ""}
+            if visit is not None:
+                if visit.caller is None:
+                    self.give_visitor_cookie(visit)
+                values |= {"caller": visit.caller, "csrf": self.token_of(visit)}
+            body = self.templates.get_template(page.template).render({**values, **page.values}).encode()
+        found = ASGIResponse(body=body, status_code=page.status, media_type=media_type, headers=headers)
+        for cookie in () if visit is None else visit.new_cookies:
+            found.headers.add("set-cookie", cookie)
+        return found
+
+    def headers(self) -> dict[str, str]:
+        """What every page says about itself."""
+        targets = " ".join(["'self'", *self.form_targets()])
+        found = {
+            "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+            f"img-src 'self'; form-action {targets}; base-uri 'none'; frame-ancestors 'none'",
+            "referrer-policy": "no-referrer",
+            "x-content-type-options": "nosniff",
+            "x-frame-options": "DENY",
+            "cross-origin-opener-policy": "same-origin",
+            "cross-origin-resource-policy": "same-origin",
+            "cache-control": "no-store",
+        }
+        if self.is_https:
+            found["strict-transport-security"] = "max-age=31536000"
+        return found
+
+    # Who visits.
+
+    def identify(self, visit: Visit) -> None:
+        """Find who is signed in in this browser, and the visitor's cookie."""
+        token = visit.cookies.get(self.cookie("session"), "")
+        if credentials.is_well_formed(token, credentials.SESSION_PREFIX):
+            visit.session_token = token
+            with self.database.read() as connection:
+                visit.caller = self.enter(connection, visit)
+        if visit.caller is not None:
+            self.note_use(visit.caller, visit.now)
+        else:
+            visit.session_token = ""
+        value, _, signature = visit.cookies.get(self.cookie("visitor"), "").partition(".")
+        if value and hmac.compare_digest(signature.encode(), self.sign("visitor", value).encode()):
+            visit.visitor = value
+
+    def enter(self, connection: Connection, visit: Visit) -> Caller | None:
+        """The person behind the session of this browser, if it has not ended."""
+        hashed = credentials.hash_token(visit.session_token, self.secret_key)
+        try:
+            return access.enter(
+                connection, Credential(hashed, False, visit.address), Target.nothing, None, now=visit.now
+            )[0]
+        except Unauthenticated:
+            return None
+
+    @contextmanager
+    def begin(self, visit: Visit) -> Iterator[Connection]:
+        """A transaction in which whoever is signed in still is. Raises SignInFirst."""
+        with self.database.begin() as connection:
+            if visit.caller is not None:
+                visit.caller = self.enter(connection, visit)
+                if visit.caller is None:
+                    raise SignInFirst
+            yield connection
+
+    def demand_recent(self, visit: Visit) -> None:
+        """Raise Forbidden unless the person has proved who they are within the last 15 minutes."""
+        sessions.demand_recent(visit.person.signed_in_at, visit.now)
+
+    @property
+    def session_days(self) -> int:
+        """How long a session lasts that is not used."""
+        return min(self.settings.session_days, self.settings.session_idle_days)
+
+    def open_session(self, visit: Visit, token: str) -> None:
+        """Give the browser its session."""
+        visit.new_cookies.append(self.bake("session", token, seconds=self.settings.session_days * 86400))
+        visit.new_cookies.append(self.bake("visitor", "", seconds=0))
+
+    def close_session(self, visit: Visit) -> None:
+        """Take the session from the browser."""
+        visit.caller = None
+        visit.new_cookies.append(self.bake("session", "", seconds=0))
+
+    # Cookies and forms.
+
+    def cookie(self, name: str) -> str:
+        """A cookie's name; over HTTPS one that no other host of the domain can set."""
+        return f"__Host-forebay-{name}" if self.is_https else f"forebay-{name}"
+
+    def bake(self, name: str, value: str, *, seconds: int | None = None) -> str:
+        """A Set-Cookie line: out of reach of scripts, and not sent along by other sites' forms."""
+        age = "" if seconds is None else f"; Max-Age={seconds}"
+        secure = "; Secure" if self.is_https else ""
+        return f"{self.cookie(name)}={value}; Path=/; HttpOnly; SameSite=Lax{age}{secure}"
+
+    def sign(self, purpose: str, value: str) -> str:
+        """A signature that only we can make."""
+        return hmac.digest(self.secret_key, f"page {purpose}:{value}".encode(), "sha256").hex()
+
+    def give_visitor_cookie(self, visit: Visit) -> None:
+        """A browser without a session gets a cookie, which its forms are bound to."""
+        if not visit.visitor:
+            visit.visitor = ids.new_secret(24).hex()
+            visit.new_cookies.append(self.bake("visitor", f"{visit.visitor}.{self.sign('visitor', visit.visitor)}"))
+
+    def token_of(self, visit: Visit) -> str:
+        """What a form must carry to be carried out for this visitor."""
+        return self.sign("form", visit.session_token or visit.visitor)
+
+    def refuse_forged(self, visit: Visit) -> None:
+        """Raise FormRefused for a form that another site may have sent.
+
+        A page without Referer sends `Origin: null`, so that says nothing; Sec-Fetch-Site does, and the token always.
+        """
+        site, origin = visit.headers.get("sec-fetch-site"), visit.headers.get("origin", "null")
+        if site is not None and site not in ("same-origin", "none"):
+            raise FormRefused
+        if site is None and origin != "null" and origin.lower() != self.public_url.lower():
+            raise FormRefused
+        bound = visit.session_token or visit.visitor
+        if not bound or not hmac.compare_digest(visit.form.get("csrf", "").encode(), self.token_of(visit).encode()):
+            raise FormRefused
+
+
+async def read_body(request: Request[Any, Any, State]) -> bytes:
+    """A form. Raises BodyTooLarge."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_FORM_BYTES:
+            raise BodyTooLarge("The form is too large.", details={"limit": MOST_FORM_BYTES})
+    return body
+
+
+def fields_of(raw: bytes) -> dict[str, str]:
+    """The fields of a form or a query; of one that is given twice the last counts. Raises BadRequest."""
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise BadRequest("What was sent is not a form.") from None
+    if any("\0" in name or "\0" in value for name, value in pairs):
+        raise BadRequest("The form holds characters that are no text.")
+    return dict(pairs)
+
+
+def cookies_of(line: str) -> dict[str, str]:
+    """The cookies by their names; of two with one name the first counts, as browsers put the nearest first."""
+    found: dict[str, str] = {}
+    for part in line.split(";"):
+        name, _, value = part.strip().partition("=")
+        found.setdefault(name, value)
+    return found
+
+
+def moment(at: datetime | int) -> str:
+    """A time for people."""
+    when = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
+    return f"{when:%-d %b %Y, %H:%M} UTC"
