@@ -186,6 +186,18 @@ def test_no_credential_made_in_the_same_moment_outlives_the_account(cloud: Cloud
         cloud.get("/api/me", credential).refused(401, "UNAUTHORIZED")
 
 
+def test_what_stands_for_the_address_is_no_way_back(cloud: Cloud) -> None:
+    mia = cloud.person("Mia", credits_micros=0)
+    farewell(cloud, mia).ok()
+    nobody = f"deleted-{mia.id}"
+    cloud.post("/api/auth/forgot-password", body={"email": nobody})
+    cloud.post("/api/auth/sign-in", body={"email": nobody, "password": "x"}).refused(401, "WRONG_CREDENTIALS")
+    with cloud.database.read() as connection:
+        written = connection.execute(sa.select(tables.mails.c.id).where(tables.mails.c.recipient == nobody)).all()
+        tokens = connection.execute(sa.select(tables.mail_tokens.c.id).where(tables.mail_tokens.c.user_id == mia.id))
+        assert (written, tokens.all()) == ([], [])
+
+
 def test_the_address_may_make_a_new_account(cloud: Cloud) -> None:
     mia = cloud.person("Mia", credits_micros=0)
     farewell(cloud, mia).ok()

@@ -246,6 +246,7 @@ def test_what_has_ended_waits_for_no_keys(stage: Stage) -> None:
     assert not is_due(stage, machine)
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_it_is_done_within_a_minute(stage: Stage) -> None:
     seen: set[str] = set()
     for at in range(1, 50):

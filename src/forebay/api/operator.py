@@ -233,7 +233,8 @@ def all_activity(call: Call, query: OfTeam) -> Activities:
     found = activity_log.of_everybody(
         call.connection, activity.filter_of(query), team_id=query.team_id, page=query.page, limit=query.limit
     )
-    look(call, "activity")
+    team_id = query.team_id if query.team_id is not None and is_id(query.team_id) else None
+    look(call, "activity", team_id=team_id)
     return activity.paged(found, query)
 
 

@@ -75,7 +75,8 @@ def check_name(name: str) -> str:
 
 def by_email(connection: Connection, email: str) -> Account | None:
     """The account with this address, verified or not."""
-    row = connection.execute(sa.select(users).where(users.c.email_key == email_key(email))).first()
+    there = users.c.email_key == email_key(email), users.c.deleted_at.is_(None)
+    row = connection.execute(sa.select(users).where(*there)).first()
     return None if row is None else to_account(row)
 
 
