@@ -161,6 +161,7 @@ PARAMETERS: dict[str, Callable[[Attempt], str]] = {
     "transfer_id": lambda attempt: ABSENT,
     "invitation_id": lambda attempt: invite(attempt.cloud, attempt.scene.owner, attempt.team, new_address())[0],
     "token": invited_elsewhere,
+    "month": lambda attempt: attempt.cloud.clock.now().strftime("%Y-%m"),
 }
 BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ("POST", "/api/auth/sign-up"): lambda _: {"email": "new@example.org", "name": "N", "password": "long enough"},

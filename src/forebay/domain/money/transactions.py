@@ -88,6 +88,14 @@ def search(
     return [Transaction(**row._mapping) for row in rows], total
 
 
+def between(connection: Connection, team_id: str, first: int, last: int, *, except_kind: str) -> Sequence[Transaction]:
+    """The team's transactions beyond one place in its chain up to another, but for one kind, oldest first."""
+    chain = sa.and_(transfers.c.team_id == team_id, transfers.c.sequence > first, transfers.c.sequence <= last)
+    statement = with_own_entry(team_id).where(chain, transfers.c.kind != except_kind)
+    rows = connection.execute(statement.order_by(transfers.c.sequence))
+    return [Transaction(**row._mapping) for row in rows]
+
+
 def matching(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     """SQL: what the filter asks of a transfer."""
     found = []
