@@ -7,6 +7,8 @@ import pytest
 import sqlalchemy as sa
 from aiosmtpd.controller import Controller
 
+from forebay.domain.people import sessions
+from forebay.domain.people import sign_in as people_sign_in
 from forebay.storage.tables import activity, mail_tokens
 from tests.api.cloud import Cloud
 from tests.api.proving import (
@@ -113,6 +115,36 @@ def test_of_two_at_once_one_gets_the_link(cloud: Cloud) -> None:
     assert sorted(answer.status for answer in answers) == [200, 400, 400]
     [winner] = [word for word, answer in zip(words, answers, strict=True) if answer.status == 200]
     assert [word for word in words if sign_in(cloud, person.email, word).status == 200] == [winner]
+
+
+def test_a_sign_in_that_was_under_way_ends_with_the_password_it_began_with(cloud: Cloud) -> None:
+    person = with_password(cloud)
+    token, where = link(cloud, person.email), "192.0.2.7"
+    key, now = cloud.forebay.secret_key, cloud.clock.now()
+    with cloud.database.read() as connection:
+        guess = people_sign_in.guess(connection, person.email, secret_key=key, now=now, address=where)
+    is_right = guess.is_right(PASSWORD)
+    assert is_right
+    reset(cloud, token).ok()
+
+    def finish() -> None:
+        with cloud.database.begin() as connection:
+            found = people_sign_in.finish_guess(connection, guess, is_right, now=now, address=where)
+            people_sign_in.finish(
+                connection,
+                found,
+                secret_key=key,
+                now=now,
+                days=1,
+                address=where,
+                user_agent="a test",
+                methods="password",
+            )
+
+    with pytest.raises(people_sign_in.WrongCredentials):
+        finish()
+    with cloud.database.read() as connection:
+        assert sessions.of_user(connection, person.id, now=now) == []
 
 
 def test_a_mailbox_is_not_filled_and_nobody_is_told(cloud: Cloud) -> None:

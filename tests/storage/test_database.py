@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from forebay.errors import ForebayError
 from forebay.storage.database import Database, Lease
 from forebay.storage.prepared import Prepared
 from forebay.storage.tables import counters, leases
@@ -25,6 +26,25 @@ def test_a_block_that_raises_leaves_nothing(database: Database) -> None:
         write_and_fail()
     with database.read() as connection:
         assert connection.execute(sa.select(counters)).all() == []
+
+
+@pytest.mark.parametrize(("is_kept", "left"), [(True, 1), (False, 0)])
+def test_a_refusal_that_is_a_fact_to_be_kept_commits_what_came_before(
+    database: Database, is_kept: bool, left: int
+) -> None:
+    refusal = ForebayError("no")
+    refusal.is_kept = is_kept
+
+    def write_and_refuse() -> None:
+        with database.begin() as connection:
+            connection.execute(sa.insert(counters).values(name="x", value=1))
+            raise refusal
+
+    with pytest.raises(ForebayError) as raised:
+        write_and_refuse()
+    assert raised.value is refusal
+    with database.read() as connection:
+        assert len(connection.execute(sa.select(counters)).all()) == left
 
 
 def test_threads_that_write_wait_for_each_other(database: Database) -> None:

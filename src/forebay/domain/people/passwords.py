@@ -81,7 +81,9 @@ def hash_new(password: str, *, email: str = "", name: str = "") -> str:
 def forgot(
     connection: Connection, email: str, *, public_url: str, secret_key: bytes, now: datetime, address: str
 ) -> None:
-    """Mail a link if the address has an account; do as much otherwise. Afterwards nudge `mails`.
+    """Mail a link if the address has an account. Afterwards nudge `mails`.
+
+    All is prepared either way, in a transaction of its own that writes: what differs is two rows of it.
 
     Over 5 an hour to one address nothing is sent, and nobody is told: the link of less than an hour ago is good.
     """
