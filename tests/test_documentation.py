@@ -6,7 +6,7 @@ from forebay import settings
 from forebay.api import server
 from forebay.api.deployment_shapes import LATER
 from forebay.api.route import ROUTES
-from forebay.domain.people import roles
+from forebay.domain.people import roles, roles_page
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -15,8 +15,9 @@ def test_the_settings_page_lists_every_setting_as_declared() -> None:
     assert (DOCS / "settings.md").read_text().endswith(settings.documentation())
 
 
-def test_the_roles_page_holds_the_table() -> None:
-    assert roles.documentation() in (DOCS / "roles.md").read_text()
+def test_the_roles_page_is_what_the_command_prints() -> None:
+    assert (DOCS / "roles.md").read_text() == roles_page.page()
+    assert roles.documentation() in roles_page.page()
 
 
 def test_the_api_page_names_no_path_that_does_not_exist() -> None:

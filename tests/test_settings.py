@@ -84,3 +84,11 @@ def test_cards_are_taken_once_there_is_a_key() -> None:
     assert settings.read(
         {"FOREBAY_STRIPE_SECRET_KEY": "sk_test_x", "FOREBAY_STRIPE_API_BASE": "http://127.0.0.1:1/worlds/x"}
     ).takes_cards
+
+
+def test_what_the_command_line_reads_is_none_of_the_servers_business() -> None:
+    client = {"FOREBAY_SERVER": "https://cloud.example.org", "FOREBAY_TOKEN": "fby_pk_x", "FOREBAY_TEAM": "lab"}
+    assert settings.read(client) == settings.read({})
+    assert not settings.CLIENT_VARIABLES & {f"FOREBAY_{entry.upper()}" for entry in settings.Settings.__annotations__}
+    with pytest.raises(settings.InvalidSetting, match="FOREBAY_TEAMS is no setting"):
+        settings.read({"FOREBAY_TEAMS": "x"})

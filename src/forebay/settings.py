@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 
-CLIENT_VARIABLES = frozenset({"FOREBAY_SERVER", "FOREBAY_TOKEN", "FOREBAY_TEAM"})
-"""What the command line reads to reach a server: they may stand in the same shell, and are none of the server's."""
-
-
 class InvalidSetting(ValueError):
     """A setting that can't be used; the text names it and never repeats a secret."""
+
+
+CLIENT_VARIABLES = frozenset({"FOREBAY_SERVER", "FOREBAY_TOKEN", "FOREBAY_TEAM"})
+"""What the command line reads to reach a server: they may stand in the same shell, and are none of the server's."""
 
 
 def setting(default: Any, says: str, *, secret: bool = False) -> Any:

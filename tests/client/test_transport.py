@@ -139,7 +139,7 @@ def test_a_refusal_carries_what_was_said(ask: Ask, status: int, kind: type[Refus
 def test_what_can_have_no_second_effect_is_tried_again(ask: Ask, answer: Answer) -> None:
     server = Server(answer, answer, (200, TEAMS))
     ask(server, teams.listed())
-    assert (len(server.asked), server.waited) == (3, [1.0, 2.0])
+    assert (len(server.asked), server.waited) == (3, [0.5, 1.0])
     server = Server(answer, (200, {"id": "1"}))
     with pytest.raises(Unintelligible):
         ask(server, teams.create("x"))

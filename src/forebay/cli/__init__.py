@@ -3,15 +3,24 @@
 import typer
 
 from forebay import __version__
-from forebay.cli.commands import audit, backup, database, doctor, operator, serve
+from forebay.cli import activity, api_keys, invitations, login, members, ssh_keys, teams
+from forebay.cli.commands import audit, backup, database, docs, doctor, operator, serve
+
+STATUSES = """Exit status: 0 done · 1 refused · 2 not understood · 3 not signed in, or not recently enough · \
+4 it doesn't exist, or isn't allowed · 5 no answer, or too busy."""
 
 app = typer.Typer(
     name="forebay",
     help="A self-hosted GPU cloud for teams.",
+    epilog=STATUSES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=True,
 )
+login.add_to(app)
+for noun in (teams, members, invitations, api_keys, ssh_keys):
+    app.add_typer(noun.app)
+activity.add_to(app)
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)
 app.command("migrate")(database.migrate)
@@ -22,6 +31,7 @@ app.command("restore")(backup.restore)
 app.command("settings")(database.show_settings)
 app.add_typer(operator.app, name="operator")
 app.add_typer(doctor.image, name="image")
+app.add_typer(docs.app, name="docs")
 
 
 @app.command("version")
@@ -33,6 +43,7 @@ def version() -> None:
 def main() -> None:
     """The entry point: what is wrong is said in one sentence, without a traceback."""
     from forebay.cli.commands.running import say_what_is_wrong
+    from forebay.cli.ending import say_refusals
 
-    with say_what_is_wrong():
+    with say_what_is_wrong(), say_refusals():
         app()

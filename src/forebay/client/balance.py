@@ -11,6 +11,12 @@ class TeamBalance(Answer):
     balance: float
     is_current_team: bool
     role: str
+    held: float
+    """Set aside for machines that were launched; part of the balance."""
+    available: float
+    burn_per_hour: float
+    runway_seconds: int | None
+    """How long the balance lasts at this burn; None when nothing burns."""
 
 
 class Balances(Answer):

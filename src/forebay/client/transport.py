@@ -66,7 +66,7 @@ def conversation(request: Request[T], build: Callable[..., httpx.Request], tries
             is_transient = outcome.status_code == 429 or (may_repeat and is_passing(outcome, error))
         else:
             error = Unreachable(f"The server doesn't answer: {outcome}", request.name)
-            pause, is_transient = 0.5 * 2**attempt, may_repeat
+            pause, is_transient = 0.25 * 2**attempt, may_repeat
         if not is_transient or attempt == tries or pause > LONGEST_WAIT_SECONDS:
             raise error
         yield Wait(pause)
@@ -85,7 +85,7 @@ def read_refusal(request: Request[Any], response: httpx.Response, attempt: int) 
     except msgspec.DecodeError:
         body = None
     stated = response.headers.get("retry-after", "")
-    pause = float(stated) if stated.isdecimal() else 0.5 * 2**attempt
+    pause = float(stated) if stated.isdecimal() else 0.25 * 2**attempt
     return refusal(response.status_code, body, request.name, pause), pause
 
 
