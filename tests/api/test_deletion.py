@@ -6,6 +6,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from forebay import ids
 from forebay.domain.machines import teams as machine_teams
 from forebay.domain.money import audit, ledger
 from forebay.domain.people.roles import Role
@@ -113,6 +114,64 @@ def test_not_while_something_is_owed(cloud: Cloud) -> None:
         assert found["owed"] > 0
     cloud.grant(team, round(found["owed"] * DOLLAR))
     delete(cloud, team, olga).ok()
+
+
+def test_not_while_a_payment_is_under_way_and_nothing_is_charged_afterwards(cloud: Cloud) -> None:
+    olga, now = cloud.person("Olga"), cloud.clock.now()
+    team = cloud.team(olga)
+    card, attempt = ids.new_id(now), ids.new_id(now)
+    with cloud.database.begin() as connection:
+        connection.execute(
+            sa.insert(tables.cards).values(
+                id=card,
+                team_id=team,
+                payment_method_id=f"pm_{card}",
+                brand="visa",
+                last_four="4242",
+                expiry_month=12,
+                expiry_year=2030,
+                is_default=True,
+                created_at=now,
+            )
+        )
+        connection.execute(
+            sa.insert(tables.auto_top_ups).values(
+                team_id=team,
+                is_on=True,
+                threshold_micros=1,
+                amount_micros=DOLLAR,
+                max_charge_micros=DOLLAR,
+                consent_text="yes",
+                consented_by=olga.id,
+                consented_at=now,
+                updated_at=now,
+            )
+        )
+        connection.execute(
+            sa.insert(tables.payment_attempts).values(
+                id=attempt,
+                team_id=team,
+                path="manual",
+                state="claimed",
+                amount_micros=DOLLAR,
+                card_id=card,
+                request={},
+                idempotency_key=attempt,
+                created_at=now,
+            )
+        )
+    [found] = delete(cloud, team, olga).refused(409, "TEAM_IN_USE")["details"]["teams"]
+    assert found["paymentsUnderWay"] == 1
+    attempts = tables.payment_attempts
+    with cloud.database.begin() as connection:
+        ended = sa.update(attempts).where(attempts.c.id == attempt)
+        connection.execute(ended.values(state="declined", closed_at=now))
+    delete(cloud, team, olga).ok()
+    with cloud.database.read() as connection:
+        policy = connection.execute(sa.select(tables.auto_top_ups).where(tables.auto_top_ups.c.team_id == team)).one()
+        kept = connection.execute(sa.select(tables.cards).where(tables.cards.c.id == card)).one()
+    assert not policy.is_on
+    assert (kept.deleted_at, kept.is_default) == (now, False)
 
 
 def test_a_frozen_team_is_not_for_its_owner_to_delete(cloud: Cloud) -> None:

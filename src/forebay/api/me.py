@@ -147,8 +147,8 @@ def delete(call: Call, body: Farewell) -> Deleted:
     machine_accounts.delete(
         call.connection, call.caller, confirm=body.confirm, give_up=body.give_up_credits, now=call.now
     )
-    call.nudge("ssh-keys")
-    call.nudge("mails")
+    for name in ("ssh-keys", "cards", "mails"):
+        call.nudge(name)
     return Deleted(success=True)
 
 

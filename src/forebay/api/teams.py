@@ -174,6 +174,7 @@ def delete(call: Call, team_id: str, query: GivenUp) -> Deleted:
     with the amount while there are credits that nobody has given up.
     """
     machine_teams.delete(call.connection, call.team, give_up=query.give_up_credits, now=call.now)
+    call.nudge("cards")
     call.nudge("mails")
     return Deleted(success=True)
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from forebay.domain.machines import off_boarding, ssh_keys
 from forebay.domain.money import ledger
+from forebay.domain.money import teams as money_teams
 from forebay.domain.money.amounts import from_dollars, in_words, to_dollars
 from forebay.domain.people import activity, mails, members, operators
 from forebay.domain.people import teams as people_teams
@@ -33,7 +34,7 @@ class TeamInUse(Conflict):
     def __init__(self, found: Sequence["Remains"]) -> None:
         names = ", ".join(each.name for each in found)
         super().__init__(
-            f"{names} can't be deleted yet: terminate what is left, and pay what is owed, first.",
+            f"{names} can't be deleted yet: first terminate what is left, pay what is owed, wait for payments.",
             details={"teams": [each.in_the_way() for each in found]},
         )
 
@@ -68,11 +69,12 @@ class Remains(msgspec.Struct, frozen=True, kw_only=True):
     machines: Sequence[Left]
     balance_micros: int
     held_micros: int
+    payments_under_way: int
 
     @property
     def is_in_use(self) -> bool:
         """Whether it can't be deleted now, whatever is said about its credits."""
-        return bool(self.machines) or self.balance_micros < 0 or self.held_micros > 0
+        return bool(self.machines or self.held_micros or self.payments_under_way) or self.balance_micros < 0
 
     def in_the_way(self) -> dict[str, Any]:
         """What keeps the team from being deleted, for whoever wants that."""
@@ -82,6 +84,7 @@ class Remains(msgspec.Struct, frozen=True, kw_only=True):
             "deployments": [msgspec.structs.asdict(machine) for machine in self.machines],
             "owed": to_dollars(max(0, -self.balance_micros)),
             "held": to_dollars(self.held_micros),
+            "paymentsUnderWay": self.payments_under_way,
         }
 
 
@@ -101,6 +104,7 @@ def remains(connection: Connection, team_id: str) -> Remains:
         machines=[Left(**row._mapping) for row in machines],
         balance_micros=balance.balance_micros,
         held_micros=balance.held_micros,
+        payments_under_way=money_teams.payments_under_way(connection, team_id),
     )
 
 
@@ -170,6 +174,7 @@ def end(connection: Connection, caller: Caller, found: Remains, *, now: datetime
             connection, team_id=team_id, amount_micros=found.balance_micros, created_by=caller.user_id, now=now
         )
     connection.execute(sa.update(teams).where(teams.c.id == team_id).values(deleted_at=now))
+    money_teams.close(connection, team_id, now=now)
     ssh_keys.delete_all(connection, team_id, sa.true(), now=now)
     off_boarding.revoke_keys(connection, team_id, None, now=now)
     connection.execute(

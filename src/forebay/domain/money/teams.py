@@ -2,12 +2,14 @@
 
 from datetime import datetime
 
+import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay.domain.money import ledger
 from forebay.domain.people import activity, teams
 from forebay.domain.people.access import Caller
 from forebay.domain.people.roles import MemberMode
+from forebay.storage.tables import auto_top_ups, cards, payment_attempts
 
 
 def create(
@@ -25,6 +27,26 @@ def create(
     )
     ledger.open_account(connection, team_id)
     return team_id
+
+
+def payments_under_way(connection: Connection, team_id: str) -> int:
+    """How many payments for the team have no certain outcome yet. Under the lock of its account none is added."""
+    mine = payment_attempts.c.team_id == team_id, payment_attempts.c.closed_at.is_(None)
+    return int(connection.execute(sa.select(sa.func.count()).select_from(payment_attempts).where(*mine)).scalar_one())
+
+
+def close(connection: Connection, team_id: str, *, now: datetime) -> None:
+    """The team comes to its end: nothing is charged for it any more. Afterwards the caller wakes `cards`."""
+    connection.execute(
+        sa.update(auto_top_ups)
+        .where(auto_top_ups.c.team_id == team_id, auto_top_ups.c.is_on)
+        .values(is_on=False, updated_at=now)
+    )
+    connection.execute(
+        sa.update(cards)
+        .where(cards.c.team_id == team_id, cards.c.deleted_at.is_(None))
+        .values(deleted_at=now, is_default=False)
+    )
 
 
 def create_own(connection: Connection, caller: Caller, *, name: str, member_mode: MemberMode, now: datetime) -> str:
