@@ -147,6 +147,32 @@ def test_a_sign_in_that_was_under_way_ends_with_the_password_it_began_with(cloud
         assert sessions.of_user(connection, person.id, now=now) == []
 
 
+def test_everything_about_one_account_at_once_gets_its_answer(cloud: Cloud) -> None:
+    """No two wait for each other in vain: PostgreSQL would end one of them, and its answer would be 503."""
+    for _ in range(3):
+        owner, email = with_app(cloud), new_email()
+        person = owner.person
+        links = [link(cloud, person.email) for _ in range(3)]
+        cloud.post("/api/me/email", owner.session, {"email": email}).ok(202)
+        yeses = [link_of(mailed(cloud, address)[-1].text, "change-address") for address in (person.email, email)]
+        halves = [begin(cloud, person.email) for _ in range(3)]
+        bodies: list[tuple[str, dict[str, str]]] = [
+            *(("reset-password", {"token": token, "password": NEW}) for token in links),
+            *(("change-address", {"token": token}) for token in yeses),
+            *(
+                ("second-factor", {"token": token, "code": code})
+                for token, code in zip(halves, owner.codes, strict=False)
+            ),
+            *(("sign-in", {"email": person.email, "password": word}) for word in (PASSWORD, NEW, "wrong word")),
+            ("forgot-password", {"email": person.email}),
+        ]
+        requests = [cloud.request("POST", f"/api/auth/{path}", body=body) for path, body in bodies]
+        again = [cloud.request("POST", "/api/auth/step-up", owner.session, {"password": PASSWORD, "code": "1"})]
+        answers = cloud.at_once([*requests, *again, *requests])
+        assert {answer.status for answer in answers} <= {200, 202, 400, 401, 429}
+        assert [answer.status for answer in answers[:3]].count(200) <= 1
+
+
 def test_a_mailbox_is_not_filled_and_nobody_is_told(cloud: Cloud) -> None:
     person = with_password(cloud)
     bodies = {forgot(cloud, person.email).ok(202)["message"] for _ in range(8)}
