@@ -179,7 +179,10 @@ def cells(row: Row) -> Sequence[str | None]:
 
 @route("GET", "/api/me/activity", needs=Needs.session, query=Page, answers=Activities)
 def mine(call: Call, query: Page) -> Activities:
-    """What I did, in all teams and with my account, newest first; also what others tried with my name in vain."""
+    """What I did, in all teams and with my account, newest first.
+
+    What others tried with my name in vain is here too: sign-ins that were refused.
+    """
     found = activity_log.of_person(
         call.connection, call.caller.user_id, filter_of(query), page=query.page, limit=query.limit
     )
