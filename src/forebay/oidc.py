@@ -8,9 +8,11 @@ Calls take seconds at worst: make them outside any transaction.
 
 import base64
 import hashlib
+import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -81,10 +83,8 @@ class Asked(msgspec.Struct, frozen=True):
 class Provider:
     """One provider, with what it said about itself."""
 
-    def __init__(
-        self, config: OidcProvider, redirect_uri: str, http: httpx.Client, now: Callable[[], datetime]
-    ) -> None:
-        self.config, self.redirect_uri, self.http, self.now = config, redirect_uri, http, now
+    def __init__(self, config: OidcProvider, redirect_uri: str, now: Callable[[], datetime]) -> None:
+        self.config, self.redirect_uri, self.now = config, redirect_uri, now
         self.lock = threading.Lock()
         self.known: tuple[float, Metadata] | None = None
         self.keys: tuple[float, Any] | None = None
@@ -174,6 +174,9 @@ class Provider:
             # Claims of any type: whatever the library raises on them, they can't be believed.
             raise SignInFailed(config.label) from None
         claims: Mapping[str, Any] = token.claims
+        if claims["iss"] != self.metadata().issuer or claims["nonce"] != nonce:
+            # The library takes a list that holds the value as well.
+            raise SignInFailed(config.label)
         audience = claims["aud"]
         is_shared = isinstance(audience, list) and len(audience) > 1
         if (is_shared or "azp" in claims) and claims.get("azp") != config.client_id:
@@ -188,7 +191,7 @@ class Provider:
             label=config.label,
             subject=subject,
             email=text(claims.get("email")),
-            is_email_verified=claims.get("email_verified") in (True, "true"),
+            is_email_verified=claims.get("email_verified") is True or claims.get("email_verified") == "true",
             name=text(claims.get("name")),
         )
 
@@ -230,7 +233,10 @@ class Provider:
         """The body of an answer. Raises ProviderDown; SignInFailed where the provider says no."""
         body = b""
         try:
-            with self.http.stream(method, url, headers={"accept": "application/json"}, **more) as answer:
+            with (
+                httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False, verify=trust()) as http,
+                http.stream(method, url, headers={"accept": "application/json"}, **more) as answer,
+            ):
                 for part in answer.iter_bytes():
                     body += part
                     if len(body) > MOST_BYTES:
@@ -273,14 +279,16 @@ def text(value: object) -> str:
     return value if isinstance(value, str) and "\0" not in value and value.isprintable() else ""
 
 
+@cache
+def trust() -> ssl.SSLContext:
+    """Whom HTTPS believes; reading it takes a while, so it is done once."""
+    return httpx.create_ssl_context()
+
+
 def open_providers(
     configs: Sequence[OidcProvider], public_url: str, now: Callable[[], datetime]
 ) -> dict[str, Provider]:
     """All providers of the settings, by name; nothing is asked of them before somebody wants in."""
-    if not configs:
-        return {}
-    http = httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=True)
     return {
-        config.name: Provider(config, f"{public_url}/sign-in/with/{config.name}/callback", http, now)
-        for config in configs
+        config.name: Provider(config, f"{public_url}/sign-in/with/{config.name}/callback", now) for config in configs
     }

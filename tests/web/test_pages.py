@@ -12,7 +12,7 @@ from forebay.storage.tables import teams, users
 from forebay.web.frame import path_of_ours
 from tests.api.access_matrix import UNDECLARED
 from tests.api.cloud import Cloud
-from tests.web.browser import PASSWORD, Browser, Forms, give_password, link_to, signed_in
+from tests.web.browser import PASSWORD, Browser, Forms, give_password, link_to, with_session
 
 GETS = sorted(
     path for method, path in UNDECLARED if method == "GET" and not path.startswith(("/api", "/healthz", "/m"))
@@ -32,7 +32,7 @@ def test_the_first_page_says_where_things_are(cloud: Cloud) -> None:
 
 @pytest.mark.parametrize("path", GETS)
 def test_every_page_has_its_headers_and_nothing_inline(cloud: Cloud, path: str) -> None:
-    browser = signed_in(cloud, cloud.person()) if path in ("/account", "/step-up", "/cli") else Browser(cloud)
+    browser = with_session(cloud, cloud.person()) if path in ("/account", "/step-up", "/cli") else Browser(cloud)
     page = browser.get(path.replace("{provider}", "none"), params={"token": "x", "code": ""})
     assert page.headers["x-content-type-options"] == "nosniff"
     if path.startswith("/static"):
@@ -52,13 +52,13 @@ def test_every_page_has_its_headers_and_nothing_inline(cloud: Cloud, path: str) 
 @pytest.mark.parametrize("path", POSTS)
 def test_no_form_is_carried_out_that_another_site_may_have_sent(cloud: Cloud, path: str) -> None:
     path = path.replace("{provider}", "none")
-    for browser in (Browser(cloud), signed_in(cloud, cloud.person())):
+    for browser in (Browser(cloud), with_session(cloud, cloud.person())):
         browser.get("/sign-in")
         browser.get("/")
         other = Browser(cloud)
         other.get("/sign-in")
         theirs = Forms(other.page.text).found["/sign-in"]["csrf"]
-        for form in ({}, {"csrf": ""}, {"csrf": "0" * 64}, {"csrf": theirs}, {"csrf": "é"}):
+        for form in ({"x": "y"}, {"csrf": ""}, {"csrf": "0" * 64}, {"csrf": theirs}, {"csrf": "é"}):
             answer = browser.post(path, form)
             assert (answer.status_code, "did not come from this site" in answer.text) == (403, True), form
         good = Forms(browser.page.text).found.get("/sign-out", {}).get("csrf") or csrf_of(browser)
@@ -162,7 +162,7 @@ def test_what_people_write_stays_text(cloud: Cloud) -> None:
         begun = cli_sign_ins.begin(
             connection, SCRIPT, cloud.forebay.secret_key, now=cloud.clock.now(), address="192.0.2.1"
         )
-    browser = signed_in(cloud, pat)
+    browser = with_session(cloud, pat)
     browser.http.headers["user-agent"] = SCRIPT
     owner = cloud.session(pat.id)
     cloud.post(f"/api/teams/{pat.team}/invitations", owner, {"email": mia.email, "role": "member"}).ok(201)
@@ -220,4 +220,4 @@ def test_whoever_is_signed_out_signs_in_first_and_comes_back(cloud: Cloud) -> No
 def test_roles_are_said_in_words(cloud: Cloud) -> None:
     pat, mia = cloud.person(), cloud.person("Mia")
     cloud.join(pat.team, mia, Role.admin)
-    assert "(admin)" in signed_in(cloud, mia).get("/account").text
+    assert "(admin)" in with_session(cloud, mia).get("/account").text

@@ -156,6 +156,8 @@ def take_over_unverified(connection: Connection, account: Account, *, name: str,
     )
     if changed.rowcount != 1:
         return None
+    own_team = team_rows.c.id == account.current_team_id
+    connection.execute(sa.update(team_rows).where(own_team).values(name=f"{name[:60]}'s team"))
     connection.execute(
         sa.delete(mail_tokens).where(mail_tokens.c.user_id == account.id, mail_tokens.c.used_at.is_(None))
     )
