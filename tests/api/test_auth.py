@@ -148,13 +148,10 @@ def test_sessions_are_listed_and_end(cloud: Cloud) -> None:
 def test_all_other_sessions_end_at_once(cloud: Cloud) -> None:
     email, first = newcomer(cloud)
     others = [sign_in(cloud, email).ok()["token"] for _ in range(3)]
-    key = cloud.key(first["userId"], first["currentTeamId"])
     assert "3 other" in cloud.send("DELETE", "/api/auth/sessions", first["token"]).ok()["message"]
     for token in others:
         cloud.get("/api/me", token).refused(401, "UNAUTHORIZED")
     assert len(cloud.get("/api/auth/sessions", first["token"]).ok()["sessions"]) == 1
-    assert cloud.get("/api/me", key).status == 200
-    cloud.send("DELETE", "/api/auth/sessions", key).refused(403, "SESSION_NEEDED")
 
 
 def test_a_session_ends_by_itself(cloud: Cloud) -> None:
