@@ -292,9 +292,11 @@ def change(call: Call, key_id: str, body: ChangedApiKey) -> Key:
     is_replayable=False,
 )
 def rotate(call: Call, key_id: str, body: Rotation) -> Key:
-    """Replace a key by a new one with the same name, narrowing and lifetime. The secret is in this answer alone.
+    """Replace a key by a new one with the same name, narrowing and lifetime.
 
-    Needs a sign-in of the last 15 minutes. The old key ends at once, or after `keepHours`; it is never good for
+    The secret is in this answer alone. Needs a sign-in of the last 15 minutes.
+
+    The old key ends at once, or after `keepHours`; it is never good for
     longer than before. A key that has ended or was replaced already can't be rotated (409).
     """
     demand_access(call)

@@ -54,7 +54,7 @@ def users(call: Call, query: Search) -> Users:
 
 @route("GET", "/api/operator/api-access", needs=Needs.operator, query=AccountsAsking, answers=Users, writes=True)
 def api_access(call: Call, query: AccountsAsking) -> Users:
-    """Accounts by where they stand on the API whitelist: `status=requested` are those that wait for an answer."""
+    """Accounts by where they stand on the API whitelist; `status=requested` are those that wait."""
     look(call, "accounts")
     return listed_users(call, None, query.status, query.page, query.limit)
 

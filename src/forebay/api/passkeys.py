@@ -130,7 +130,10 @@ def rename(call: Call, passkey_id: str, body: PasskeyName) -> Passkey:
     raises=(409,),
 )
 def remove(call: Call, passkey_id: str) -> Message:
-    """Forget a passkey. The last way into the account can't be removed (409 `LAST_WAY_IN`). A mail says so."""
+    """Forget a passkey. A mail says so.
+
+    The last way into the account can't be removed: 409 `LAST_WAY_IN`.
+    """
     passkeys.remove(call.connection, call.caller, passkey_id, public_url=call.services.public_url(), now=call.now)
     call.nudge("mails")
     return Message(message="The passkey is removed.")
@@ -138,7 +141,10 @@ def remove(call: Call, passkey_id: str) -> Message:
 
 @route("POST", "/api/auth/passkey-sign-in/options", needs=Needs.nothing, answers=PasskeyChallenge)
 def begin_sign_in(call: Call) -> PasskeyChallenge:
-    """Begin to sign in with a passkey, or to prove with one who I am: what `navigator.credentials.get` is given."""
+    """Begin to sign in with a passkey, or to prove with one who I am.
+
+    The answer is what `navigator.credentials.get` is given.
+    """
     return challenge(passkeys.begin_sign_in(call.connection, site(call), call.services.secret_key, now=call.now))
 
 

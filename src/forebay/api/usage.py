@@ -101,7 +101,9 @@ def to_wire(use: usage.Use) -> Use:
     answers=Usage,
 )
 def show(call: Call, team_id: str, query: Page) -> Usage:
-    """What the team was charged for machines and disks, by day, GPU type, member, deployment, volume or label.
+    """What the team was charged for machines and disks.
+
+    By day, GPU type, member, deployment, volume or label.
 
     Exact to the second; adjoining stretches add up, and all of it is what the transactions took. What runs is included
     up to its last charge, about a minute ago. Days are in UTC; a label counts as it is now.
