@@ -55,13 +55,13 @@ class MemoryBank:
 class StripeBank:
     """In the stand-in, by requests that a merchant's server or a person's browser would make."""
 
-    def __init__(self, base: str, *, api_base: str | None = None) -> None:
-        """`api_base` is where Forebay asks, if something stands between it and the account."""
+    def __init__(self, base: str, *, api_base: str | None = None, seconds: float = 10) -> None:
+        """`api_base` is where Forebay asks, if something stands between it and the account; so long it waits."""
         self.http = Http(20)
         self.client = StripeClient(
             SECRET, base_addresses={"api": base}, max_network_retries=0, http_client=self.http
         ).v1
-        self.processor: PaymentProcessor = StripeProcessor(SECRET, api_base=api_base or base, seconds=10)
+        self.processor: PaymentProcessor = StripeProcessor(SECRET, api_base=api_base or base, seconds=seconds)
 
     def new_card(self, number: str = GOOD) -> str:
         wanted: Any = {"type": "card", "card": {"number": number, "exp_month": 12, "exp_year": 2034, "cvc": "123"}}

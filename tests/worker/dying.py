@@ -1,4 +1,5 @@
-"""Death at a chosen step: Forebay ends before or after any commit and any call of a provider, and does nothing more.
+"""Death at a chosen step: Forebay ends before or after any commit and any call of a provider or a payment processor,
+and does nothing more.
 
 The steps are the ones that the code takes, counted as it takes them. Once dead, every further step dies too, so that no
 `finally` tidies up what a killed process would have left.
@@ -10,11 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from forebay.compute.memory import MemoryProvider
 from forebay.storage.database import Database
 
 OTHERWISE = frozenset(["answers", "name", "capabilities"])
-"""What is asked of a provider and is no call to whoever runs the machines."""
+"""What is asked of a provider or a processor and is no call to whoever is behind it."""
 
 
 class Death(BaseException):
@@ -61,9 +61,9 @@ class DyingDatabase:
 
 
 class DyingProvider:
-    """A provider whose caller may die before and after every call."""
+    """A provider, or a payment processor, whose caller may die before and after every call."""
 
-    def __init__(self, provider: MemoryProvider, fuse: Fuse) -> None:
+    def __init__(self, provider: Any, fuse: Fuse) -> None:
         self.provider, self.fuse = provider, fuse
 
     def __getattr__(self, name: str) -> Any:

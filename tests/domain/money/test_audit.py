@@ -16,6 +16,8 @@ from forebay.storage.tables import (
     accounts,
     cycles,
     entries,
+    payment_attempts,
+    payments,
     segments,
     transfers,
     usage_lines,
@@ -82,7 +84,7 @@ def by_hand(database: Database) -> Iterator[Connection]:
         with engine.connect() as connection:
             if not database.is_sqlite:
                 connection.exec_driver_sql("SET session_replication_role = replica")
-                for table in AUDITED:
+                for table in (*AUDITED, payments, payment_attempts):
                     for check in sa.inspect(connection).get_check_constraints(table.name):
                         connection.exec_driver_sql(f'ALTER TABLE {table.name} DROP CONSTRAINT "{check["name"]}"')
                 connection.commit()

@@ -6,8 +6,10 @@ is a number, because whoever changes a row by hand can do so with all of those s
 
 What the records prove: that transfers sum to zero, chain, and end in the balances; that usage lines tile every segment
 and follow the floor formula; that no hold was taken beyond the balance of its moment and charges used each up as they
-should; that nothing but use and grants taken back took a balance below zero. What they can't prove: the last sighting
-of a segment that is still open, when a cycle began and ended, and why a machine was stopped (not money's to see).
+should; that each payment by card was credited once, and what was taken back of it is what its totals come to; that
+nothing but use, refunds, disputes and grants taken back took a balance below zero. What they can't prove: the last
+sighting of a segment that is still open, when a cycle began and ended, why a machine was stopped (not money's to see),
+and what the payment processor has on its own list.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.money import audit_books, audit_use
+from forebay.domain.money import audit_books, audit_payments, audit_use
 from forebay.storage.database import Database
 
 Check = Callable[[Connection], Iterator[str]]
@@ -34,6 +36,8 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("cycles", audit_use.cycles_count_their_lines),
     ("holds", audit_use.holds_are_used_up),
     ("counts", audit_use.nothing_is_missing),
+    ("payment attempts", audit_payments.attempts_come_to_payments),
+    ("payments", audit_payments.payments_are_credited_once),
 )
 
 UNREADABLE = (sa.exc.DBAPIError, ArithmeticError, OSError, TypeError, ValueError)

@@ -50,7 +50,11 @@ USAGE = "usage"
 GRANT = "grant"
 GRANT_TAKEN_BACK = "grant_taken_back"
 GIVEN_UP = "credits_given_up"
-MAY_OVERDRAW = (USAGE, GRANT_TAKEN_BACK)
+DEPOSIT = "deposit"
+REFUND = "refund"
+DISPUTE = "dispute"
+REINSTATEMENT = "reinstatement"
+MAY_OVERDRAW = (USAGE, GRANT_TAKEN_BACK, REFUND, DISPUTE)
 """The kinds that may take a balance below zero."""
 
 
