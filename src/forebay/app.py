@@ -25,6 +25,7 @@ from forebay.compute.base import Provider
 from forebay.domain.machines import lifecycle, local_host
 from forebay.domain.machines.deployments import Limits
 from forebay.domain.money import ledger
+from forebay.domain.money.low_balance import Rules
 from forebay.domain.people import credentials
 from forebay.settings import InvalidSetting, Settings
 from forebay.storage import migrations
@@ -73,6 +74,7 @@ class Forebay:
         self.sender = mail.sender(settings)
         self.worker: Worker | None = None
         self.providers: Mapping[str, Provider] = {}
+        self.public_url = public_url(settings, settings.port)
 
     def open_cloud(self) -> str:
         """The id of this cloud, made at the very first start. Raises WrongSecretKey."""
@@ -116,6 +118,7 @@ class Forebay:
     def open_providers(self, public_url: str) -> None:
         """Make the providers that the settings name; they come up in the worker. Raises as `check_providers` does."""
         self.check_providers()
+        self.public_url = public_url
         settings = self.settings if self.settings.public_url else replace(self.settings, public_url=public_url)
         self.providers = {name: PROVIDERS[name](settings, self.cloud_id) for name in self.settings.providers}
 
@@ -146,7 +149,7 @@ class Forebay:
                     sightings,
                     guard,
                     cycle_seconds=settings.cycle_seconds,
-                    disk_grace_days=settings.disk_grace_days,
+                    rules=low_balance_rules(settings, self.public_url),
                     nudge=self.nudge,
                 ),
                 SshKeyReconciler(database, self.providers, clock),
@@ -330,6 +333,17 @@ def server_config(asgi: "Litestar") -> "uvicorn.Config":
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=10,
+    )
+
+
+def low_balance_rules(settings: Settings, url: str) -> Rules:
+    """What is done about a low balance, and where links in its mails lead."""
+    return Rules(
+        early_hours=settings.low_balance_early_hours,
+        late_hours=settings.low_balance_late_hours,
+        wait_seconds=settings.top_up_wait_seconds,
+        grace_days=settings.disk_grace_days,
+        public_url=url,
     )
 
 

@@ -95,6 +95,13 @@ class Settings:
     disk_grace_days: int = setting(
         7, "Days that disks of stopped machines are kept once a team has run out of credits."
     )
+    low_balance_early_hours: int = setting(
+        24, "A team is told that its credits run out when they last so many hours or less. 0: never."
+    )
+    low_balance_late_hours: int = setting(1, "The same once more, when they last so many hours or less. 0: never.")
+    top_up_wait_seconds: int = setting(
+        600, "Longest time that machines run on without credits for a top-up that is about to come. 0: none."
+    )
     clock_jump_seconds: int = setting(
         30,
         "If the wall clock gains so much on the monotonic one between two looks, charging stops, with an alert.",

@@ -21,6 +21,7 @@ from forebay.domain.machines import alerts, deployments, launches, lifecycle, of
 from forebay.domain.machines.deployments import Deployment, Desired, Limits, Status
 from forebay.domain.money import audit, ledger
 from forebay.domain.money.amounts import charge_micros
+from forebay.domain.money.low_balance import Rules
 from forebay.domain.people import accounts
 from forebay.domain.people.access import Caller, TeamContext
 from forebay.domain.people.roles import MemberMode, Role
@@ -40,6 +41,7 @@ A_SECOND = 1000
 """What a second of the provider's small machine costs, in micro-dollars; of its disk, ten."""
 DISK_SECOND = 10
 LIMITS = Limits(minimum_micros=3 * DOLLAR, creations=1_000_000)
+RULES = Rules(public_url="https://cloud.example.org")
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 NEVER_QUIET = 2000
 
@@ -131,7 +133,7 @@ class Forebay:
             executor=executor or AtOnce(),
         )
         self.cycle = CycleReconciler(
-            database, clock, self.sightings, self.guard, cycle_seconds=60, disk_grace_days=7, nudge=self.nudged.add
+            database, clock, self.sightings, self.guard, cycle_seconds=60, rules=RULES, nudge=self.nudged.add
         )
         self.keys = SshKeyReconciler(database, providers, clock, executor=AtOnce())
         self.mails = MailReconciler(database, outbox, clock)

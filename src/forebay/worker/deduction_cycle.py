@@ -1,6 +1,6 @@
 """The deduction cycle: every minute, which is a setting, all that runs is charged to its last sighting.
 
-Then what has no credits left is stopped.
+Then teams whose credits run low are told, and what has none left is stopped, step by step.
 
 A clock that can't be trusted stops the cycle (`clock_guard.py`). A process that was down charges what the provider
 reports to have run in the meantime with its first cycle.
@@ -9,13 +9,15 @@ reports to have run in the meantime with its first cycle.
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from sqlalchemy import Connection
 
 from forebay import ids
 from forebay.clock import Clock
 from forebay.domain.machines import credit_stops
-from forebay.domain.money import credit_control, cycles
+from forebay.domain.money import credit_control, cycles, low_balance
+from forebay.domain.money.low_balance import Rules
 from forebay.storage.database import Database, Lease
 from forebay.storage.tables import leases
 from forebay.worker.clock_guard import ClockGuard
@@ -41,12 +43,12 @@ class CycleReconciler:
         guard: ClockGuard,
         *,
         cycle_seconds: int,
-        disk_grace_days: int,
+        rules: Rules,
         nudge: Callable[[str], None] = lambda name: None,
     ) -> None:
         self.database, self.clock, self.sightings, self.guard = database, clock, sightings, guard
         self.interval_seconds = float(cycle_seconds)
-        self.disk_grace_days, self.nudge = disk_grace_days, nudge
+        self.rules, self.nudge = rules, nudge
         self.token = ids.new_secret(16).hex()
 
     def run(self) -> int:
@@ -88,34 +90,41 @@ class CycleReconciler:
         log.debug("cycle", extra={"teams": done.teams, "lines": done.lines, "amount_micros": done.amount_micros})
 
     def stop_what_ran_dry(self) -> None:
-        """Stop or terminate what has no credits left; delete disks whose grace is over.
+        """Take the step that is due for each team with little credit or none, each team in a transaction of its own.
 
-        Forget who has credits again.
+        One team that can't be dealt with keeps no other waiting; the round fails when all have had their turn.
         """
-        with self.database.read() as connection:
-            now = self.clock.now()
-            dry = pages(connection, credit_control.dry_teams)
-            newly_dry = pages(connection, credit_control.newly_dry_teams)
-            past_grace = list(credit_control.teams_past_grace(connection, now=now, days=self.disk_grace_days))
-            again = list(credit_control.teams_with_credit_again(connection))
-        changed = 0
-        for team_id in dry:
-            with self.database.begin() as connection:
-                changed += credit_stops.stop_machines(connection, team_id, now=self.clock.now())
-        for team_id in newly_dry:
-            with self.database.begin() as connection:
-                changed += credit_stops.note_dry(connection, team_id, days=self.disk_grace_days, now=self.clock.now())
-        for team_id in past_grace:
-            with self.database.begin() as connection:
-                changed += credit_stops.delete_disks(
-                    connection, team_id, days=self.disk_grace_days, now=self.clock.now()
-                )
-        for team_id in again:
-            with self.database.begin() as connection:
-                credit_control.clear_dry(connection, team_id)
-        if changed:
+        rules, failures = self.rules, []
+
+        def each(find: Callable[..., Sequence[str]], act: Callable[..., int]) -> int:
+            with self.database.read() as connection:
+                team_ids = pages(connection, find)
+            changed = 0
+            for team_id in team_ids:
+                try:
+                    with self.database.begin() as connection:
+                        changed += act(connection, team_id, now=self.clock.now())
+                except Exception as error:
+                    log.exception("a team without credits could not be dealt with", extra={"team": team_id})
+                    failures.append(error)
+            return changed
+
+        def past(days: int) -> Callable[..., Sequence[str]]:
+            return partial(credit_control.teams_past_grace, now=self.clock.now(), days=days)
+
+        notice_days = rules.notice().days
+        stopped = each(credit_control.dry_teams, partial(credit_stops.wait_or_stop, rules=rules))
+        stopped += each(past(rules.grace_days), partial(credit_stops.delete_disks, rules=rules))
+        told = each(credit_control.newly_dry_teams, partial(credit_stops.note_kept, rules=rules))
+        told += each(past(rules.grace_days - notice_days), partial(credit_stops.announce_deletion, rules=rules))
+        each(credit_control.teams_with_credit_again, credit_stops.note_credit_again)
+        told += each(partial(low_balance.teams_to_look_at, rules=rules), partial(low_balance.tell_runway, rules=rules))
+        if stopped:
             self.nudge("deployments")
+        if stopped or told:
             self.nudge("mails")
+        if failures:
+            raise failures[0]
 
     def close(self) -> None:
         """Nothing is held but the lease, which ends by itself."""

@@ -5,7 +5,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.money import credit_control, holds, ledger, metering
+from forebay.domain.money import credit_control, holds, ledger, low_balance, metering
 from forebay.storage.database import Database
 from forebay.storage.tables import teams
 from tests.domain.money.books import START, after, give, new_team, new_teams, resource
@@ -88,7 +88,7 @@ def test_grace_ends_after_so_many_days_for_what_still_costs(database: Database) 
         for team_id in (with_disk, saved):
             run(connection, team_id, "storage")
         for team_id in (with_disk, empty, saved):
-            credit_control.mark_dry(connection, team_id, START)
+            low_balance.note(connection, team_id, disks_kept_since=START)
         give(connection, saved, 1)
         early, late = (
             credit_control.teams_past_grace(connection, now=after(7 * DAY + seconds), days=7) for seconds in (-1, 0)

@@ -100,6 +100,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     started_at: datetime | None
     stopped_at: datetime | None
+    stopped_for_credits_at: datetime | None
     deploying_since: datetime | None
     gone_at: datetime | None
     attempts: int
@@ -340,9 +341,18 @@ def stop(connection: Connection, context: TeamContext, deployment_id: str, *, no
 
 
 def halt(
-    connection: Connection, deployment: Deployment, message: str, *, now: datetime, error: str | None = None
+    connection: Connection,
+    deployment: Deployment,
+    message: str,
+    *,
+    now: datetime,
+    error: str | None = None,
+    is_for_credits: bool = False,
 ) -> None:
-    """A stop, whoever brings it about: charges to this second, the hold back, from now on the disk is paid for."""
+    """A stop, whoever brings it about: charges to this second, the hold back, from now on the disk is paid for.
+
+    One for lack of credits is remembered as such until the machine is started again.
+    """
     settle(connection, deployment.id, at=now, now=now)
     metering.start(
         connection,
@@ -358,6 +368,7 @@ def halt(
         status=Status.stopped,
         desired=Desired.stopped,
         stopped_at=now,
+        stopped_for_credits_at=now if is_for_credits else None,
         deploying_since=None,
         ip_address=None,
         ssh_user=None,
@@ -393,6 +404,7 @@ def resume(connection: Connection, deployment: Deployment, limits: Limits, messa
         status=Status.deploying,
         desired=Desired.running,
         stopped_at=None,
+        stopped_for_credits_at=None,
         deploying_since=now,
         error=None,
         due_at=now,

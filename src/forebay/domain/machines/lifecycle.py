@@ -197,9 +197,8 @@ def mark_stopped_by_itself(
                 connection, deployment, limits, f"The machine stopped ({reason}); it is started again.", now=now
             )
     except InsufficientBalance:
-        people_side.halt(
-            connection, deployment, f"The machine stopped ({reason}); no credits to start it again.", now=now
-        )
+        message = f"The machine stopped ({reason}); no credits to start it again."
+        people_side.halt(connection, deployment, message, now=now, is_for_credits=True)
 
 
 def mark_gone(connection: Connection, seen: Deployment, token: str, *, now: datetime) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from forebay.domain.money import ledger
 from forebay.errors import Forbidden
-from forebay.storage.tables import accounts, holds, segments, teams
+from forebay.storage.tables import accounts, holds, low_balances, segments, teams
 
 
 class Freezable(Protocol):
@@ -47,6 +47,11 @@ def is_dry(connection: Connection, team_id: str) -> bool:
     return ledger.balance(connection, team_id).balance_micros <= 0
 
 
+def balance_micros(connection: Connection, team_id: str) -> int:
+    """The team's balance."""
+    return ledger.balance(connection, team_id).balance_micros
+
+
 def dry_teams(connection: Connection, *, after: str = "", limit: int = 100) -> Sequence[str]:
     """The ids, in order, of teams beyond `after` without credit that have a machine running or being launched."""
     is_running = sa.exists().where(
@@ -68,17 +73,17 @@ def dry_teams(connection: Connection, *, after: str = "", limit: int = 100) -> S
 def newly_dry_teams(connection: Connection, *, after: str = "", limit: int = 100) -> Sequence[str]:
     """The ids, in order, of teams beyond `after` without credit that have something that costs, and no mark of it yet.
 
-    A disk alone is enough: the days that disks are kept without credit count from the mark.
+    A disk alone is enough: the days that disks are kept without credit count from the mark, `disks_kept_since`.
     """
     something_open = sa.exists().where(segments.c.team_id == accounts.c.team_id, segments.c.ended_at.is_(None))
     return (
         connection.execute(
             sa.select(accounts.c.team_id)
-            .join(teams, teams.c.id == accounts.c.team_id)
+            .outerjoin(low_balances, low_balances.c.team_id == accounts.c.team_id)
             .where(
                 accounts.c.balance_micros <= 0,
                 accounts.c.team_id > after,
-                teams.c.ran_dry_at.is_(None),
+                low_balances.c.disks_kept_since.is_(None),
                 something_open,
             )
             .order_by(accounts.c.team_id)
@@ -109,26 +114,37 @@ def clear_dry(connection: Connection, team_id: str) -> bool:
     return cleared.rowcount == 1
 
 
-def teams_with_credit_again(connection: Connection, *, limit: int = 100) -> Sequence[str]:
-    """The ids of teams that are marked as dry and have credit: for `clear_dry`."""
-    return marked_dry(connection, accounts.c.balance_micros > 0, limit=limit)
-
-
-def teams_past_grace(connection: Connection, *, now: datetime, days: int, limit: int = 100) -> Sequence[str]:
-    """The ids of teams that have been dry for `days` and still have something that costs: their disks may go."""
-    something_open = sa.exists().where(segments.c.team_id == teams.c.id, segments.c.ended_at.is_(None))
-    long_ago = teams.c.ran_dry_at <= now - timedelta(days=days)
-    return marked_dry(connection, sa.and_(accounts.c.balance_micros <= 0, long_ago, something_open), limit=limit)
-
-
-def marked_dry(connection: Connection, condition: sa.ColumnElement[bool], *, limit: int) -> Sequence[str]:
-    """The ids, in order, of teams that are marked as dry and for which the condition holds."""
+def teams_with_credit_again(connection: Connection, *, after: str = "", limit: int = 100) -> Sequence[str]:
+    """The ids, in order, of teams beyond `after` that are marked as dry and have credit: for `clear_dry`."""
     return (
         connection.execute(
             sa.select(teams.c.id)
             .join(accounts, accounts.c.team_id == teams.c.id)
-            .where(teams.c.ran_dry_at.is_not(None), condition)
+            .where(teams.c.ran_dry_at.is_not(None), accounts.c.balance_micros > 0, teams.c.id > after)
             .order_by(teams.c.id)
+            .limit(limit)
+        )
+        .scalars()
+        .all()
+    )
+
+
+def teams_past_grace(
+    connection: Connection, *, now: datetime, days: int, after: str = "", limit: int = 100
+) -> Sequence[str]:
+    """The ids, in order, of teams beyond `after` without credit whose disks were kept for `days` and still cost."""
+    something_open = sa.exists().where(segments.c.team_id == accounts.c.team_id, segments.c.ended_at.is_(None))
+    return (
+        connection.execute(
+            sa.select(accounts.c.team_id)
+            .join(low_balances, low_balances.c.team_id == accounts.c.team_id)
+            .where(
+                accounts.c.balance_micros <= 0,
+                accounts.c.team_id > after,
+                low_balances.c.disks_kept_since <= now - timedelta(days=days),
+                something_open,
+            )
+            .order_by(accounts.c.team_id)
             .limit(limit)
         )
         .scalars()

@@ -3,7 +3,7 @@
 Written in the transaction of what they tell, sent afterwards by the worker, blanked then.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -54,17 +54,23 @@ def queue(
     )
 
 
-def queue_to_team(
-    connection: Connection, team_id: str, *, roles: Sequence[Role], subject: str, text: str, now: datetime
+def send_to_team(
+    connection: Connection,
+    team_id: str,
+    roles: Sequence[Role],
+    letter_to: Callable[[str], Letter],
+    *,
+    now: datetime,
 ) -> None:
-    """The same mail to all of a team who have one of the roles and a verified address."""
+    """A letter to each of a team who has one of the roles and a verified address, by their name."""
     rows = connection.execute(
-        sa.select(users.c.email)
+        sa.select(users.c.email, users.c.name)
         .join(memberships, memberships.c.user_id == users.c.id)
         .where(memberships.c.team_id == team_id, memberships.c.role.in_(roles), users.c.verified_at.is_not(None))
+        .order_by(users.c.id)
     )
     for row in rows.all():
-        queue(connection, recipient=row.email, subject=subject, text=text, now=now)
+        send(connection, row.email, letter_to(row.name), now=now)
 
 
 def take_due(connection: Connection, *, now: datetime, limit: int = 20) -> Sequence[Mail]:

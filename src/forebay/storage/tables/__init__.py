@@ -1,6 +1,7 @@
 """The tables, in the wings of the domain: people, money, machines, and what the worker needs for itself."""
 
 from forebay.storage.tables.base import metadata
+from forebay.storage.tables.low_balance import low_balances
 from forebay.storage.tables.machines import deployment_events, deployments, offers, pools, ssh_keys
 from forebay.storage.tables.money import accounts, cycles, entries, holds, segments, transfers, usage_lines
 from forebay.storage.tables.payments import (
@@ -61,6 +62,7 @@ __all__ = [
     "identities",
     "invitations",
     "leases",
+    "low_balances",
     "mail_tokens",
     "mails",
     "memberships",

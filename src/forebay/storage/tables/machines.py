@@ -110,6 +110,9 @@ deployments = sa.Table(
     sa.Column("created_at", Timestamp, nullable=False),
     sa.Column("started_at", Timestamp),
     sa.Column("stopped_at", Timestamp),
+    sa.Column(
+        "stopped_for_credits_at", Timestamp, comment="stopped because the credits ran out, and not started since"
+    ),
     sa.Column("deploying_since", Timestamp, comment="the present launch or start was accepted then"),
     sa.Column("gone_at", Timestamp, comment="the provider confirmed that nothing is left; capacity is free again"),
     sa.Column("is_cloud_init_pending", sa.Boolean, nullable=False, default=False),
