@@ -23,6 +23,8 @@ class CliPages:
         person, code = visit.person, visit.query.get("code", "")[:40]
         if not code:
             return Page(template="cli.html", values={"asking": None, "person": person})
+        # A program's session is as recent as the one it was approved in, and this is how it becomes recent again.
+        self.frame.demand_recent(visit)
         try:
             with self.frame.database.read() as connection:
                 _, asking = cli_sign_ins.waiting(connection, code, self.frame.secret_key, now=visit.now)
@@ -36,6 +38,7 @@ class CliPages:
         is_approved = visit.form.get("decision") == "approve"
         if is_approved:
             person.demand_second_factor(self.frame.settings.require_second_factor)
+            self.frame.demand_recent(visit)
         decision = cli_sign_ins.approve if is_approved else cli_sign_ins.deny
         try:
             with self.frame.begin(visit) as connection:

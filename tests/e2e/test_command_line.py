@@ -1,0 +1,257 @@
+"""Every command of the command line as a person runs it: in a terminal, against a server, signed in by a browser."""
+
+import email
+import email.policy
+import json
+import os
+import pty
+import re
+import resource
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import typer
+
+from forebay.cli import app
+from tests.api.cloud import new_public_key
+from tests.e2e.cloud import PROGRAM, Cloud, cloud, environment, eventually
+
+PATIENCE_SECONDS = 30
+COLOUR = re.compile("\x1b\\[[0-9;]*m")
+NOT_OVER_THE_CLIENT = {
+    "serve", "worker", "migrate", "audit", "doctor", "backup", "restore", "settings", "operator", "image", "version",
+}  # fmt: skip
+
+BROWSER = """#!{python}
+# Signs in on the pages, compares the code, and approves, as a person does.
+import re, sys, httpx
+address, form = sys.argv[1], re.compile('name="([a-z_]+)" value="([^"]*)"')
+server = address.split("/cli")[0]
+with httpx.Client(base_url=server, follow_redirects=True, headers={{"origin": server}}) as browser:
+    fields = dict(form.findall(browser.get("/sign-in").text))
+    browser.post("/sign-in", data={{**fields, "email": {email!r}, "password": {password!r}}}).raise_for_status()
+    page = browser.get(address).text
+    approval = {{**dict(form.findall(page)), "decision": "approve"}}
+    assert address.endswith(approval["code"]), approval
+    assert "Approved" in browser.post("/cli", data=approval).text
+"""
+
+
+class Terminal:
+    """A person's terminal, with a home and a browser of its own."""
+
+    def __init__(self, folder: Path, url: str, person: dict[str, Any]) -> None:
+        folder.mkdir()
+        browser = folder / "browser"
+        text = BROWSER.format(python=sys.executable, email=person["email"], password=person["password"])
+        browser.write_text(text)
+        browser.chmod(0o700)
+        self.environment = environment(server=url) | {
+            "XDG_CONFIG_HOME": str(folder),
+            "BROWSER": str(browser),
+            "TERM": "xterm-256color",
+            "COLUMNS": "200",
+        }
+        self.run: set[str] = set()
+
+    def types(self, *arguments: str | Path, answer: str = "", status: int = 0, **more: str) -> str:
+        """What a command shows; `answer` is typed when it asks."""
+        master, slave = pty.openpty()
+        words = [str(argument) for argument in arguments]
+        child = subprocess.Popen(
+            [PROGRAM, *words], stdin=slave, stdout=slave, stderr=slave, env=self.environment | more, close_fds=True
+        )
+        os.close(slave)
+        shown, until = b"", time.monotonic() + PATIENCE_SECONDS
+        while True:
+            assert time.monotonic() < until, (words, shown)
+            ready, _, _ = select.select([master], [], [], 0.2)
+            try:
+                part = os.read(master, 65536) if ready else b""
+            except OSError:  # the other side is closed: the command has ended
+                break
+            shown += part
+            if answer and b"[y/N]" in shown:
+                os.write(master, f"{answer}\n".encode())
+                answer = ""
+        os.close(master)
+        assert child.wait(PATIENCE_SECONDS) == status, (words, shown)
+        assert b"Traceback" not in shown
+        self.run |= {" ".join(words[:2]), words[0]}
+        return shown.decode().replace("\r\n", "\n")
+
+    def json(self, *arguments: str | Path, **more: str) -> Any:
+        """The JSON that a command prints into a pipe."""
+        words = [*map(str, arguments), "--json"]
+        done = subprocess.run(
+            [PROGRAM, *words], env=self.environment | more, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 0, (words, done.stderr)
+        self.run |= {" ".join(words[:2]), words[0]}
+        return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A demo cloud without machines."""
+    with cloud(tmp_path_factory.mktemp("cloud"), providers="") as found:
+        yield found
+
+
+def link(server: Cloud, recipient: str, page: str) -> str:
+    """The newest link to a page that was mailed to somebody."""
+
+    def claim() -> str | None:
+        for path in sorted((server.data_dir / "outbox").glob("*"), reverse=True):
+            mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+            body = mail.get_body(("plain",))
+            found = None if body is None else re.search(rf"http\S+/{page}\?token=\S+", body.get_content())
+            if found and recipient in str(mail["to"]):
+                return found[0]
+        return None
+
+    return str(eventually(claim, f"a link to {page} for {recipient}"))
+
+
+def commands() -> set[str]:
+    """All that go over the client, as they are typed."""
+    found = set()
+    tree: Any = typer.main.get_command(app)
+    for name, command in tree.commands.items():
+        if name not in NOT_OVER_THE_CLIENT:
+            found |= {f"{name} {inner}" for inner in getattr(command, "commands", {})} or {name}
+    return found
+
+
+def test_every_command_as_a_person_runs_it(server: Cloud, tmp_path: Path) -> None:
+    olga, admin, _ = server.facts["people"]
+    otto = server.facts["operator"]
+    team = server.facts["teams"][0]
+    person = Terminal(tmp_path / "olga", server.url, olga)
+
+    assert "forebay login" in person.types("whoami", status=3)
+    shown = person.types("login")
+    assert f"You are signed in at {server.url} as {olga['email']}." in shown
+    assert re.search("^Code +[A-Z]{4}-[A-Z]{4}$", shown, re.M)
+    assert person.json("whoami")["email"] == olga["email"]
+    people_and_teams(server, person, olga, admin, team)
+    invited(server, person, otto, admin, tmp_path)
+    keys(person, team, tmp_path)
+    assert "team.create" in person.types("activity", "--mine")
+    assert person.json("activity", "--team", team["id"])["total"] > 0
+    assert "deployments.launch" in person.types("docs", "roles")
+    assert "signed out" in person.types("logout")
+    person.types("teams", status=3)
+    assert commands() - person.run == set()
+
+
+def people_and_teams(
+    server: Cloud, person: Terminal, olga: dict[str, Any], admin: dict[str, Any], team: dict[str, Any]
+) -> None:
+    """Teams, and who belongs to them."""
+    coloured, plain = person.types("teams"), person.types("teams", "list", NO_COLOR="1")
+    assert COLOUR.search(coloured)
+    assert not re.search("\x1b\\[[0-9;]*3[0-7]m", plain), "no colours"
+    assert team["slug"] in COLOUR.sub("", plain)
+    made = person.json("teams", "create", "River Lab")
+    assert "is your current team" in person.types("teams", "use", made["slug"])
+    assert made["id"] in person.types("teams", "show")
+    assert "Lake Lab" in person.types("teams", "rename", "Lake Lab")
+    assert "read-only" in person.types("teams", "mode", "read-only")
+    assert "team.manage" in person.types("teams", "permissions")
+    assert "Aborted" in person.types("teams", "delete", made["slug"], answer="n", status=1)
+    assert "is deleted" in person.types("teams", "delete", made["slug"], answer="y")
+    person.types("teams", "use", team["slug"])
+    assert admin["email"] in person.types("members", "list")
+    assert "is member of" in person.types("members", "role", admin["email"], "member")
+    second = person.json("teams", "create", "Handed over")
+    assert second["role"] == "owner"
+    with httpx.Client(base_url=server.url) as http:
+        signed_in = http.post("/api/auth/sign-in", json={"email": admin["email"], "password": admin["password"]})
+        token = signed_in.json()["token"]
+    person.json("invitations", "send", admin["email"], "--team", second["slug"])
+    mailed = link(server, admin["email"], "invitations")
+    assert "You are member of Handed over" in person.types("invitations", "accept", mailed, FOREBAY_TOKEN=token)
+    handed = person.types("teams", "transfer", admin["email"], "--team", second["slug"], answer="y")
+    assert f"{admin['name']} owns Handed over now. You are admin." in handed
+    assert "You have left" in person.types("teams", "leave", second["slug"], answer="y")
+    person.types("teams", "use", team["slug"])
+
+
+def invited(server: Cloud, person: Terminal, otto: dict[str, Any], admin: dict[str, Any], folder: Path) -> None:
+    """Invitations, and the ways out of a team."""
+    other = Terminal(folder / "otto", server.url, otto)
+    other.types("login")
+    assert "is invited" in person.types("invitations", "send", otto["email"], "--role", "admin")
+    assert "gets a new link" in person.types("invitations", "resend", otto["email"])
+    assert "You have declined" in other.types(
+        "invitations", "decline", link(server, otto["email"], "invitations"), answer="y"
+    )
+    person.types("invitations", "send", otto["email"])
+    assert "You are member of" in other.types("invitations", "accept", open_link(server, otto))
+    assert "has left" in person.types("members", "remove", otto["email"], answer="y")
+    assert "has left" in person.types("members", "off-board", admin["email"], answer="y")
+    person.types("invitations", "send", "nobody@demo.test")
+    assert "is revoked" in person.types("invitations", "revoke", "nobody@demo.test", answer="y")
+    assert "revoked" in person.types("invitations", "list")
+    person.run |= other.run
+
+
+def open_link(server: Cloud, otto: dict[str, Any]) -> str:
+    """The link of the invitation that is open: the mail may still be on its way."""
+
+    def claim() -> str | None:
+        found = link(server, otto["email"], "invitations")
+        token = found.partition("token=")[2]
+        state = httpx.get(f"{server.url}/api/invitations/{token}").json().get("state")
+        return found if state == "pending" else None
+
+    return str(eventually(claim, "the mail with the open invitation"))
+
+
+def keys(person: Terminal, team: dict[str, Any], folder: Path) -> None:
+    """Keys for programs and for machines."""
+    secret = person.types("api-keys", "create", "nightly").splitlines()[-1]
+    assert person.json("whoami", FOREBAY_TOKEN=secret)["currentTeamId"] == team["id"]
+    assert "nightly" in person.types("api-keys", "list")
+    assert "is changed" in person.types("api-keys", "change", "nightly", "--only-team", team["slug"])
+    rotated = person.json("api-keys", "rotate", "nightly", "--keep-hours", "1")
+    assert rotated["teamIds"] == [team["id"]]
+    assert "is revoked" in person.types("api-keys", "revoke", rotated["id"], answer="y")
+    assert "API access" not in person.types("teams", FOREBAY_TOKEN=secret), "the old one is good for an hour"
+    assert "approved" in person.types("api-keys", "access")
+    assert person.json("api-keys", "request-access")["status"] == "approved"
+    public = folder / "id_ed25519.pub"
+    public.write_text(new_public_key())
+    assert "SHA256:" in person.types("ssh-keys", "add", public, "--name", "laptop")
+    assert "laptop" in person.types("ssh-keys", "list")
+    assert "is removed" in person.types("ssh-keys", "remove", "laptop", answer="y")
+
+
+def test_the_help_comes_at_once() -> None:
+    """Half a second of a processor at most: fast enough to be asked for without thinking."""
+    taken = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([PROGRAM, "--help"], env=environment(), capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(taken) <= 0.5, taken
+
+
+def test_the_help_loads_neither_the_client_nor_the_server() -> None:
+    script = (
+        "import sys; sys.argv = ['forebay', '--help']\n"
+        "from forebay.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "assert not {'httpx', 'sqlalchemy', 'litestar', 'forebay.client'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, check=True)
