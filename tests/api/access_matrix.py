@@ -124,6 +124,7 @@ POST /api/deployments/{deployment_id}/stop          401 401 401 404 404 404 404 
 POST /api/deployments/{deployment_id}/start         401 401 401 404 404 404 404 403 403 403 409 409 409 409
 
 GET /api/teams/{team_id}/billing           401 401 401 404 404 404 404 200 200 200 200 200 200 200
+POST /api/teams/{team_id}/credit-moves       401 401 401 404 404 404 404 403 403 403 403 403 403 201
 GET /api/teams/{team_id}/statements          401 401 401 404 404 404 404 403 403 403 403 403 403 200
 GET /api/teams/{team_id}/statements/{month}  401 401 401 404 404 404 404 403 403 403 403 403 403 200
 GET /api/teams/{team_id}/transactions      401 401 401 404 404 404 404 403 403 403 403 403 403 200

@@ -164,6 +164,7 @@ PARAMETERS: dict[str, Callable[[Attempt], str]] = {
     "month": lambda attempt: attempt.cloud.clock.now().strftime("%Y-%m"),
 }
 BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
+    ("POST", "/api/teams/{team_id}/credit-moves"): lambda attempt: {"toTeamId": attempt.scene.owner.team, "amount": 1},
     ("POST", "/api/auth/sign-up"): lambda _: {"email": "new@example.org", "name": "N", "password": "long enough"},
     ("POST", "/api/auth/verify"): lambda _: {"token": "none"},
     ("POST", "/api/auth/sign-in"): lambda _: {"email": f"nobody-{next(numbers)}@example.org", "password": "wrong"},

@@ -250,6 +250,9 @@ HOW: dict[tuple[str, str], Callable[[Acts], Request]] = {
         f"/api/invitations/{acts.invited()[1]}/decline",
         None,
     ),
+    ("POST", "/api/teams/{team_id}/credit-moves"): lambda acts: acts.of_team(
+        "/credit-moves", {"toTeamId": acts.olga.team, "amount": 1}
+    ),
     ("POST", "/api/ssh-keys"): lambda acts: acts.mine(
         "/api/ssh-keys", {"name": "x", "publicKey": new_public_key(), "teamId": acts.team}
     ),

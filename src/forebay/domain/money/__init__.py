@@ -8,6 +8,7 @@
     cycles          the deduction cycle: all that runs is charged, a chunk of teams at a time
     metering        segments of use, from start to end
     outlook         how a team stands, and how long its credits last
+    credit_moves    credits from one team to another of the same owner
     transactions    a team's transfers as its people read them
     credit_control  which teams have run dry
     audit           everything above, checked from the records alone

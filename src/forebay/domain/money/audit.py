@@ -30,6 +30,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("chains", audit_books.chains_hold),
     ("heads", audit_books.heads_are_the_ends),
     ("totals", audit_books.everything_sums_to_zero),
+    ("credit moves", audit_books.moves_are_whole),
     ("segments", audit_use.segments_are_tiled),
     ("usage lines", audit_use.lines_are_paid),
     ("usage transfers", audit_use.transfers_are_the_sums_of_their_lines),

@@ -60,6 +60,17 @@ TOTALS = """
         (SELECT COALESCE(SUM(amount_micros), 0) FROM entries WHERE version IS NOT NULL)
 """
 
+MOVES_WITHOUT_OTHER_HALF = """
+    SELECT move, COUNT(*) AS halves, SUM(amount_micros) AS difference_micros
+    FROM (
+        SELECT SUBSTR(transfers.idempotency_key, 1, 36) AS move, entries.amount_micros
+        FROM transfers JOIN entries ON entries.transfer_id = transfers.id AND entries.account_id = 'clearing'
+        WHERE transfers.kind IN ('credits_moved_out', 'credits_moved_in')
+    ) AS halves_of_moves
+    GROUP BY move HAVING COUNT(*) <> 2 OR SUM(amount_micros) <> 0
+    ORDER BY move
+"""
+"""A key is `credit-move:`, 24 characters of the move's id, and the kind."""
 
 EMPTY = (None, None, None, 0, 0)
 """What an account of the system has for a balance, a version, a hash, segments and holds."""
@@ -185,3 +196,9 @@ def everything_sums_to_zero(connection: Connection) -> Iterator[str]:
         yield f"all entries together are {every_entry}, not zero"
     if balances != team_entries:
         yield f"the balances of all teams are {balances} together, and their entries {team_entries}"
+
+
+def moves_are_whole(connection: Connection) -> Iterator[str]:
+    """What one team gave to another is what the other got."""
+    for row in stream(connection, MOVES_WITHOUT_OTHER_HALF):
+        yield f"{row.move} has {row.halves} sides of 2, which differ by {row.difference_micros}"

@@ -15,10 +15,16 @@ from forebay.domain.money.transfers import account_id
 from forebay.storage.tables import accounts, entries, transfers, users
 
 WORDS = {
+    "deposit": "Deposit",
+    "refund": "Refund of a deposit",
+    "dispute": "Deposit disputed with the bank",
+    "reinstatement": "Disputed deposit given back",
     "usage": "Use of machines and disks",
     "grant": "Credits granted",
     "grant_taken_back": "Grant taken back",
     "credits_given_up": "Credits given up",
+    "credits_moved_out": "Credits moved to another team",
+    "credits_moved_in": "Credits moved from another team",
 }
 """What a kind of transfer is called where people read it."""
 
