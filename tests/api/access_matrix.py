@@ -123,6 +123,7 @@ GET /api/deployments/{deployment_id}/events         401 401 401 404 404 404 404 
 POST /api/deployments/{deployment_id}/stop          401 401 401 404 404 404 404 403 403 403 200 200 200 200
 POST /api/deployments/{deployment_id}/start         401 401 401 404 404 404 404 403 403 403 409 409 409 409
 
+POST /api/teams/{team_id}/start-again      401 401 401 404 404 404 404 403 403 200 200 200 200 200
 GET /api/teams/{team_id}/billing           401 401 401 404 404 404 404 200 200 200 200 200 200 200
 POST /api/teams/{team_id}/credit-moves       401 401 401 404 404 404 404 403 403 403 403 403 403 201
 GET /api/teams/{team_id}/statements          401 401 401 404 404 404 404 403 403 403 403 403 403 200
@@ -149,6 +150,7 @@ TABLE = read(ROWS)
 UNDECLARED = {
     ("GET", "/"): "where things are",
     ("GET", "/static/forebay.css"): "the looks of the pages",
+    ("GET", "/static/forebay.svg"): "the sign on the browser's tab",
     ("GET", "/static/passkeys.js"): "the one script of the pages",
     **{
         ("GET", path): "a form or a button; opening the page changes nothing"

@@ -177,7 +177,7 @@ class Frame:
         self.templates = Environment(
             loader=FileSystemLoader(FOLDER / "templates"), autoescape=select_autoescape(), trim_blocks=True
         )
-        self.templates.filters["moment"] = moment
+        self.templates.filters |= {"moment": moment, "agent": agent}
         self.templates.globals |= {"public_url": public_url, "version": __version__, "settings": settings}
 
     # Handlers.
@@ -439,3 +439,21 @@ def moment(at: datetime | int) -> str:
     """A time for people."""
     when = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
     return f"{when:%-d %b %Y, %H:%M} UTC"
+
+
+def agent(text: str) -> str:
+    """What a browser calls itself, in the two words that people know it by; programs as they are."""
+    if not text.startswith("Mozilla/"):
+        return text
+    names = {"Firefox/": "Firefox", "Edg/": "Edge", "OPR/": "Opera", "Chrome/": "Chrome", "Safari/": "Safari"}
+    systems = {
+        "Android": "Android",
+        "iPhone": "iPhone",
+        "iPad": "iPad",
+        "Windows": "Windows",
+        "Mac OS": "macOS",
+        "Linux": "Linux",
+    }
+    name = next((found for part, found in names.items() if part in text), "A browser")
+    system = next((found for part, found in systems.items() if part in text), "")
+    return f"{name} on {system}" if system else name

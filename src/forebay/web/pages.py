@@ -14,8 +14,8 @@ from forebay.web.invitations import InvitationPages
 from forebay.web.sign_in import SignInPages
 from forebay.web.sign_up import SignUpPages
 
-KINDS = {"css": "text/css", "js": "text/javascript"}
-FILES = ("forebay.css", "passkeys.js")
+KINDS = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+FILES = ("forebay.css", "forebay.svg", "passkeys.js")
 
 
 def build(frame: Frame) -> tuple[list[HTTPRouteHandler], Callable[[], None]]:
