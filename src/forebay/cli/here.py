@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 DEFAULT_SERVER = "http://127.0.0.1:8400"
 PAGE = 100
+TRIES = 2
+"""A person who waits would rather be told."""
 
 Server = Annotated[str | None, typer.Option("--server", help="Address of the server (FOREBAY_SERVER).", metavar="URL")]
 Team = Annotated[
@@ -57,7 +59,7 @@ class Here:
         from forebay import __version__
         from forebay.client import Client
 
-        return Client(self.server, token, user_agent=f"forebay/{__version__}")
+        return Client(self.server, token, user_agent=f"forebay/{__version__}", tries=TRIES)
 
     def __enter__(self) -> "Here":
         return self

@@ -1,5 +1,6 @@
 """`forebay login`, `logout` and `whoami`: a session of its own for the command line, approved in the browser."""
 
+import os
 import platform
 import sys
 import time
@@ -40,6 +41,8 @@ def login(
         reply = client.exchange(me.show())
     credentials.keep(here.server, token, email=reply.answer.email, expires_at=expires_at)
     here.say(reply, f"You are signed in at {here.server} as {reply.answer.email}.")
+    if "FOREBAY_TOKEN" in os.environ:
+        print("FOREBAY_TOKEN is set, and goes before this sign-in.", file=sys.stderr)
 
 
 def through_browser(here: Here, no_browser: bool) -> tuple[str, str | None]:
