@@ -19,6 +19,8 @@ GOOD = [
 ]
 STOLEN = [
     "qwertyuiop",
+    "1q2w3e4r5t",
+    "4815162342",
     "1234567890",
     "PASSWORD123",
     "p@ssw0rd2024",

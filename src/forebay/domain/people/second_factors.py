@@ -1,7 +1,7 @@
 """Second factors beside the password: an authenticator app's codes (TOTP, RFC 6238), and recovery codes for its loss.
 
 The app's secret is sealed, a code is good once and for its own half minute and the ones beside it. Recovery codes have
-79 bits, are kept as hashes and are good once each. Whoever calls counts guesses (`slow_down.py`) before asking here.
+118 bits, are kept as hashes and are good once each. Whoever calls counts guesses (`slow_down.py`) before asking here.
 """
 
 import base64
@@ -24,7 +24,7 @@ SECRET_BYTES = 20
 CODES = 10
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 """31 that nobody mistakes for one another."""
-CODE_LENGTH = 16
+CODE_LENGTH = 24
 
 
 class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +137,7 @@ def new_recovery_codes(connection: Connection, user_id: str, secret_key: bytes, 
 
 
 def new_code() -> str:
-    """Four groups of four letters and digits."""
+    """Six groups of four letters and digits: 118 bits."""
     number = int.from_bytes(ids.new_secret(32))
     letters = []
     for _ in range(CODE_LENGTH):

@@ -1,8 +1,8 @@
 """Passwords that have been stolen and published, or are made of one in the ways that guessing programs try first.
 
 The list is kept as sorted hashes cut down to six bytes (`passwords.bin`): small, quick to search, and no list of words
-to be offended by. Where it comes from stands in `NOTICE`. Nothing is asked of anybody over the network. About 2,900 of
-its entries are long enough to be passwords here; all of them count as what a password may not be made of.
+to be offended by. Where it comes from stands in `NOTICE`. Nothing is asked of anybody over the network. About 60,000
+of its entries are long enough to be passwords here; all of them count as what a password may not be made of.
 """
 
 import hashlib
