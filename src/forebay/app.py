@@ -24,8 +24,7 @@ from forebay.clock import Clock, SystemClock
 from forebay.compute.base import Provider
 from forebay.domain.machines import lifecycle, local_host
 from forebay.domain.machines.deployments import Limits
-from forebay.domain.money import ledger
-from forebay.domain.money.low_balance import Rules
+from forebay.domain.money import ledger, low_balance
 from forebay.domain.people import credentials
 from forebay.settings import InvalidSetting, Settings
 from forebay.storage import migrations
@@ -149,7 +148,7 @@ class Forebay:
                     sightings,
                     guard,
                     cycle_seconds=settings.cycle_seconds,
-                    rules=low_balance_rules(settings, self.public_url),
+                    rules=low_balance.rules_of(settings, self.public_url),
                     nudge=self.nudge,
                 ),
                 SshKeyReconciler(database, self.providers, clock),
@@ -333,17 +332,6 @@ def server_config(asgi: "Litestar") -> "uvicorn.Config":
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=10,
-    )
-
-
-def low_balance_rules(settings: Settings, url: str) -> Rules:
-    """What is done about a low balance, and where links in its mails lead."""
-    return Rules(
-        early_hours=settings.low_balance_early_hours,
-        late_hours=settings.low_balance_late_hours,
-        wait_seconds=settings.top_up_wait_seconds,
-        grace_days=settings.disk_grace_days,
-        public_url=url,
     )
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from forebay.api.route import Route
 from forebay.domain.people.roles import Role
-from forebay.storage.tables import activity, users
+from forebay.storage.tables import activity, deployments, users
 from tests.api.authenticator import Authenticator, add_passkey
 from tests.api.cloud import ROUTES, Cloud, Person, new_public_key
 from tests.api.invited import invite
@@ -73,6 +73,17 @@ class Acts:
             self.cloud.post(f"/api/deployments/{machine}/stop", self.olga.session).ok()
             self.cloud.settle()
         return f"/api/deployments/{machine}"
+
+    def start_again(self) -> Request:
+        """The team's machine was stopped for lack of credits, and there are some again."""
+        machine = self.machine(is_stopped=True).rpartition("/")[2]
+        with self.cloud.database.begin() as connection:
+            connection.execute(
+                sa.update(deployments)
+                .where(deployments.c.id == machine)
+                .values(stopped_for_credits_at=self.cloud.clock.now())
+            )
+        return self.of_team("/start-again")
 
     def invited(self) -> tuple[str, str]:
         """The id of an invitation to an address without an account, and its token."""
@@ -235,6 +246,7 @@ HOW: dict[tuple[str, str], Callable[[Acts], Request]] = {
         "/transfer-ownership", {"userId": acts.mia.id}
     ),
     ("POST", "/api/teams/{team_id}/leave"): Acts.leave,
+    ("POST", "/api/teams/{team_id}/start-again"): Acts.start_again,
     ("POST", "/api/teams/{team_id}/invitations"): lambda acts: acts.of_team(
         "/invitations", {"email": new_email(), "role": "member"}
     ),

@@ -1,11 +1,12 @@
 """`/api/teams/{id}/billing`: how the team stands, in figures and in words."""
 
+from datetime import datetime
 from typing import Literal
 
 from forebay.api.call import Call
-from forebay.api.envelope import Wire
+from forebay.api.envelope import Wire, iso
 from forebay.api.route import route
-from forebay.domain.money import outlook
+from forebay.domain.money import low_balance, outlook
 from forebay.domain.money.amounts import to_dollars
 from forebay.domain.people.access import Target
 from forebay.domain.people.roles import Permission
@@ -28,6 +29,18 @@ class Billing(Wire):
     runway: str
     """The same in words."""
     is_frozen: bool
+    step: Literal["fine", "low", "empty", "waiting", "stopped", "disks deleted"]
+    """How far it has come: the credits are low, or gone; machines run on for a top-up, are stopped; disks are gone."""
+    what_next: str
+    """The same in words, and what comes next if nobody adds credits."""
+    debt: float
+    """How far the balance is below zero."""
+    waiting_until: str | None
+    """Machines run until then at most, for a top-up that is about to come."""
+    stopped_at: str | None
+    """Since when nothing runs for lack of credits."""
+    disks_deleted_at: str | None
+    """When the disks of stopped machines are deleted, or were."""
 
 
 @route(
@@ -41,6 +54,8 @@ class Billing(Wire):
 def show(call: Call, team_id: str) -> Billing:
     """How the team stands: balance, what is held and available, what it burns, and how long that lasts."""
     found = outlook.outlook(call.connection, team_id)
+    rules = low_balance.rules_of(call.settings, call.services.public_url())
+    state = low_balance.state(call.connection, team_id, rules, now=call.now)
     return Billing(
         team_id=team_id,
         currency="USD",
@@ -51,4 +66,15 @@ def show(call: Call, team_id: str) -> Billing:
         runway_seconds=found.runway_seconds,
         runway=found.runway,
         is_frozen=call.team.is_frozen,
+        step=state.step,
+        what_next=state.sentence,
+        debt=to_dollars(state.debt_micros),
+        waiting_until=at(state.waiting_until),
+        stopped_at=at(state.stopped_at),
+        disks_deleted_at=at(state.disks_deleted_at),
     )
+
+
+def at(found: datetime | None) -> str | None:
+    """A moment that there may be."""
+    return None if found is None else iso(int(found.timestamp()))

@@ -8,7 +8,7 @@ lock of the account: `dry` is what it found.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 import sqlalchemy as sa
@@ -39,6 +39,33 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     def notice(self) -> timedelta:
         """How long before the disks are deleted the team is told: a day, if they are kept so long."""
         return timedelta(days=min(1, self.grace_days))
+
+
+class Decided(Protocol):
+    """The settings that are rules of this room."""
+
+    @property
+    def low_balance_early_hours(self) -> int: ...
+
+    @property
+    def low_balance_late_hours(self) -> int: ...
+
+    @property
+    def top_up_wait_seconds(self) -> int: ...
+
+    @property
+    def disk_grace_days(self) -> int: ...
+
+
+def rules_of(settings: Decided, public_url: str) -> Rules:
+    """The rules as the settings have them."""
+    return Rules(
+        early_hours=settings.low_balance_early_hours,
+        late_hours=settings.low_balance_late_hours,
+        wait_seconds=settings.top_up_wait_seconds,
+        grace_days=settings.disk_grace_days,
+        public_url=public_url,
+    )
 
 
 class Dry(msgspec.Struct, frozen=True):
