@@ -9,7 +9,7 @@ from forebay.app import build_api
 from forebay.domain.people import cli_sign_ins
 from forebay.domain.people.roles import Role
 from forebay.storage.tables import teams, users
-from forebay.web.frame import path_of_ours
+from forebay.web.visits import path_of_ours
 from tests.api.access_matrix import UNDECLARED
 from tests.api.cloud import Cloud
 from tests.web.browser import PASSWORD, Browser, Forms, give_password, link_to, with_session

@@ -82,7 +82,7 @@ def test_a_second_factor_from_its_set_up_to_its_end(cloud: Cloud) -> None:
     code = pyotp.TOTP(secret).at(int(cloud.clock.now().timestamp()))
     page = browser.submit("/account/totp/confirm", code=code)
     recovery = page.text.partition("<li><code>")[2].partition("<")[0]
-    assert len(recovery) == 19
+    assert recovery.count("-") >= 3
     other = Browser(cloud)
     assert other.sign_in(pat.email, next_path="/cli").headers["location"] == "/second-factor?next=/cli"
     assert not other.session

@@ -5,8 +5,9 @@ from litestar.handlers import HTTPRouteHandler
 
 from forebay.domain.people import activity, factor_changes, identities, passkeys, second_factors, sessions, teams
 from forebay.errors import ForebayError
-from forebay.web.frame import HOME, Frame, Page, Visit, go
+from forebay.web.frame import HOME, Frame, Page, go
 from forebay.web.sign_in import credential_of
+from forebay.web.visits import Visit
 
 
 class AccountPages:

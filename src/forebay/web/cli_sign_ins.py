@@ -4,7 +4,8 @@ from litestar.handlers import HTTPRouteHandler
 
 from forebay.domain.people import cli_sign_ins
 from forebay.errors import NotFound
-from forebay.web.frame import Frame, Page, Visit
+from forebay.web.frame import Frame, Page
+from forebay.web.visits import Visit
 
 
 class CliPages:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, select_autoescape
@@ -31,61 +31,16 @@ from forebay import __version__, ids
 from forebay.clock import Clock
 from forebay.domain.people import access, credentials, sessions
 from forebay.domain.people.access import Caller, Credential, Target
-from forebay.errors import BadRequest, BodyTooLarge, Forbidden, ForebayError, Unauthenticated, Unavailable
+from forebay.errors import BadRequest, Forbidden, ForebayError, Unauthenticated, Unavailable
 from forebay.settings import Settings
 from forebay.storage.database import Database
+from forebay.web.visits import SignInFirst, Visit, cookies_of, fields_of, path_of_ours, read_body, with_next
 
 FOLDER = Path(__file__).parent
-MOST_FORM_BYTES = 64 * 1024
-MOST_FIELDS = 50
-MOST_PATH = 1000
 HOME = "/account"
 FIELDS = ("email", "password", "name", "code")
 """Of all forms: an error about one of them stands beside it."""
 log = logging.getLogger("forebay.pages")
-
-
-class Visit(msgspec.Struct, kw_only=True):
-    """A request for a page."""
-
-    method: str
-    path: str
-    parameters: dict[str, str]
-    query: dict[str, str]
-    form: dict[str, str]
-    cookies: dict[str, str]
-    headers: dict[str, str]
-    address: str
-    now: datetime
-    caller: Caller | None = None
-    """Who is signed in in this browser."""
-    session_token: str = ""
-    visitor: str = ""
-    """What the visitor's cookie holds, made anew where there was no good one."""
-    new_cookies: list[str] = msgspec.field(default_factory=list)
-
-    @property
-    def person(self) -> Caller:
-        """Who is signed in. Raises SignInFirst."""
-        if self.caller is None:
-            raise SignInFirst
-        return self.caller
-
-    @property
-    def user_agent(self) -> str:
-        """What the browser calls itself."""
-        return self.headers.get("user-agent", "")
-
-    @property
-    def next(self) -> str:
-        """Where to go afterwards: what the form or the address says, if that is a path of ours; else empty."""
-        return path_of_ours(self.form.get("next") or self.query.get("next") or "")
-
-    @property
-    def is_recent(self) -> bool:
-        """Whether the person has proved who they are within the last 15 minutes."""
-        since = int(self.now.timestamp()) - (0 if self.caller is None else self.caller.signed_in_at)
-        return since <= sessions.RECENT_SECONDS
 
 
 class Page(msgspec.Struct, kw_only=True):
@@ -99,13 +54,6 @@ class Page(msgspec.Struct, kw_only=True):
     headers: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class SignInFirst(Unauthenticated):
-    """The page is for people who are signed in."""
-
-    def __init__(self) -> None:
-        super().__init__("Sign in first.")
-
-
 class FormRefused(Forbidden):
     """A form that did not come from a page of ours, or from one that is too old."""
 
@@ -117,24 +65,9 @@ class FormRefused(Forbidden):
         )
 
 
-def path_of_ours(text: str) -> str:
-    """The text if it is a path on this site, else empty: nobody is sent elsewhere by a link to us."""
-    if len(text) > MOST_PATH or not text.startswith("/") or text.startswith("//"):
-        return ""
-    if "\\" in text or not text.isascii() or not text.isprintable() or " " in text:
-        return ""
-    parts = urlsplit(text)
-    return "" if parts.scheme or parts.netloc else text
-
-
 def go(location: str) -> Page:
     """On to another page of ours."""
     return Page(status=303, location=location)
-
-
-def with_next(path: str, where: str) -> str:
-    """A path that remembers where to go afterwards."""
-    return f"{path}?next={quote(where, safe='/')}" if where else path
 
 
 def refusal(template: str, error: ForebayError, **values: Any) -> Page:
@@ -403,36 +336,6 @@ class Frame:
         bound = visit.session_token or visit.visitor
         if not bound or not hmac.compare_digest(visit.form.get("csrf", "").encode(), self.token_of(visit).encode()):
             raise FormRefused
-
-
-async def read_body(request: Request[Any, Any, State]) -> bytes:
-    """A form. Raises BodyTooLarge."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MOST_FORM_BYTES:
-            raise BodyTooLarge("The form is too large.", details={"limit": MOST_FORM_BYTES})
-    return body
-
-
-def fields_of(raw: bytes) -> dict[str, str]:
-    """The fields of a form or a query; of one that is given twice the last counts. Raises BadRequest."""
-    try:
-        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
-    except ValueError:
-        raise BadRequest("What was sent is not a form.") from None
-    if any("\0" in name or "\0" in value for name, value in pairs):
-        raise BadRequest("The form holds characters that are no text.")
-    return dict(pairs)
-
-
-def cookies_of(line: str) -> dict[str, str]:
-    """The cookies by their names; of two with one name the first counts, as browsers put the nearest first."""
-    found: dict[str, str] = {}
-    for part in line.split(";"):
-        name, _, value = part.strip().partition("=")
-        found.setdefault(name, value)
-    return found
 
 
 def moment(at: datetime | int) -> str:

@@ -18,8 +18,9 @@ from forebay.domain.people import identities, steps
 from forebay.domain.people.steps import Purpose
 from forebay.errors import ForebayError, NotFound
 from forebay.oidc import Asked, Claims, Provider, SignInFailed, new_request
-from forebay.web.frame import HOME, Frame, Page, Visit, go, path_of_ours, refusal
+from forebay.web.frame import HOME, Frame, Page, go, refusal
 from forebay.web.sign_in import finish, welcome
+from forebay.web.visits import Visit, path_of_ours
 
 GOOD_SECONDS = 600
 MOST_TEXT = 4096

@@ -8,7 +8,8 @@ from litestar.handlers import HTTPRouteHandler
 from forebay.domain.people import invitations
 from forebay.domain.people.invitation_letters import ROLES
 from forebay.domain.people.roles import IN_WORDS, standing
-from forebay.web.frame import Frame, Page, Visit, with_next
+from forebay.web.frame import Frame, Page
+from forebay.web.visits import Visit, with_next
 
 
 class InvitationPages:

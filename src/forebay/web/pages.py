@@ -8,11 +8,12 @@ from litestar.response.base import ASGIResponse
 from forebay.oidc import open_providers
 from forebay.web.account import AccountPages
 from forebay.web.cli_sign_ins import CliPages
-from forebay.web.frame import FOLDER, Frame, Page, Visit
+from forebay.web.frame import FOLDER, Frame, Page
 from forebay.web.identities import IdentityPages
 from forebay.web.invitations import InvitationPages
 from forebay.web.sign_in import SignInPages
 from forebay.web.sign_up import SignUpPages
+from forebay.web.visits import Visit
 
 KINDS = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 FILES = ("forebay.css", "forebay.svg", "passkeys.js")

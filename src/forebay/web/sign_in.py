@@ -8,7 +8,8 @@ from forebay.domain.people import activity, passkeys, second_factors, sessions, 
 from forebay.domain.people.accounts import Account
 from forebay.domain.people.sign_in import Guess, SecondFactorNeeded, SignedIn
 from forebay.errors import BadRequest, ForebayError
-from forebay.web.frame import HOME, Frame, Page, Visit, go, path_of_ours, refusal, with_next
+from forebay.web.frame import HOME, Frame, Page, go, refusal
+from forebay.web.visits import Visit, path_of_ours, with_next
 
 MOST_PASSWORD = 1024
 LATER_SECONDS = 86_400

@@ -9,8 +9,9 @@ from forebay.domain.money import sign_up
 from forebay.domain.money.sign_up import Applicant
 from forebay.domain.people import accounts, addresses, passwords
 from forebay.errors import ForebayError
-from forebay.web.frame import Frame, Page, Visit, go, refusal, with_next
+from forebay.web.frame import Frame, Page, go, refusal
 from forebay.web.sign_in import remember_next
+from forebay.web.visits import Visit, with_next
 
 SENT = "We have sent a mail to this address. Open the link in it to go on."
 SENT_IF = "If this address has an account, we have sent a mail to it. Open the link in it to go on."
