@@ -40,7 +40,7 @@ def configuration(cloud: Cloud, pat: Person) -> str:
             "include-name = 'GET /api/ssh-keys/{key_id}'",
             f"parameters = {{ 'path.key_id' = '{cloud.ssh_key(pat.team, pat)}' }}",
             "[[operations]]",
-            "include-name = 'GET /api/teams/{team_id}'",
+            "include-path-regex = '^/api/teams/.team_id.(/(billing|usage|transactions|statements|credit-moves).*)?$'",
             f"parameters = {{ 'path.team_id' = '{pat.team}' }}",
         ]
     )
