@@ -3,7 +3,19 @@
 import typer
 
 from forebay import __version__
-from forebay.cli import activity, api_keys, invitations, login, members, ssh_keys, teams
+from forebay.cli import (
+    activity,
+    api_keys,
+    balance,
+    invitations,
+    login,
+    members,
+    ssh_keys,
+    statements,
+    teams,
+    transactions,
+    usage,
+)
 from forebay.cli.commands import audit, backup, database, docs, doctor, operator, serve
 
 STATUSES = """Exit status: 0 done · 1 refused · 2 not understood · 3 not signed in, or not recently enough · \
@@ -20,7 +32,8 @@ app = typer.Typer(
 login.add_to(app)
 for noun in (teams, members, invitations, api_keys, ssh_keys):
     app.add_typer(noun.app)
-activity.add_to(app)
+for several in (activity, balance, usage, transactions, statements):
+    several.add_to(app)
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)
 app.command("migrate")(database.migrate)

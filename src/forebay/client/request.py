@@ -30,7 +30,7 @@ class Request(msgspec.Struct, Generic[T], kw_only=True, frozen=True):
     path: str
     """With `{name}` for what `at` fills in."""
     answers: type[T]
-    """The type of the answer; `str` for one that is text, as CSV is."""
+    """The type of the answer; `str` for one that is text, as CSV is, `bytes` for one that is neither, as PDF."""
     at: Mapping[str, str] = {}
     query: Mapping[str, Any] = {}
     """What is None is left out."""

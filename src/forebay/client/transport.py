@@ -99,6 +99,8 @@ def decode(request: Request[T], response: httpx.Response) -> T:
     """The answer as its type. Raises Unintelligible."""
     if request.answers is str:
         return response.text  # type: ignore[return-value]
+    if request.answers is bytes:
+        return response.content  # type: ignore[return-value]
     try:
         return msgspec.json.decode(response.content, type=request.answers)
     except msgspec.DecodeError as reason:
@@ -107,7 +109,7 @@ def decode(request: Request[T], response: httpx.Response) -> T:
 
 def options(base_url: str, token: str | None, timeout: float, user_agent: str) -> dict[str, Any]:
     """What both kinds of client give to httpx."""
-    headers = {"user-agent": user_agent, "accept": "application/json, text/csv"}
+    headers = {"user-agent": user_agent, "accept": "application/json, text/csv, application/pdf"}
     if token is not None:
         headers["authorization"] = f"Bearer {token}"
     found: dict[str, Any] = {"base_url": base_url.rstrip("/"), "headers": headers, "timeout": timeout}
