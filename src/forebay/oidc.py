@@ -6,11 +6,9 @@ What a provider says about itself is asked for once an hour, its keys also when 
 Calls take seconds at worst: make them outside any transaction.
 """
 
-import base64
-import hashlib
 import ssl
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -112,21 +110,23 @@ class Provider:
 
     def begin(self, state: str, asked: Asked, *, is_again: bool) -> str:
         """Where to send the browser. `is_again`: the person has to prove there anew who they are."""
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(asked.verifier.encode()).digest()).rstrip(b"=").decode()
-        endpoint = self.metadata().authorization_endpoint
-        query = {
-            "response_type": "code",
-            "client_id": self.config.client_id,
-            "redirect_uri": self.redirect_uri,
-            "scope": self.config.scope,
-            "state": state,
-            "nonce": asked.nonce,
-            "code_challenge": challenge,
-            "code_challenge_method": "S256",
-        }
-        if is_again:
-            query["prompt"] = "login"
-        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
+        from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
+        from authlib.oauth2.rfc7636 import create_s256_code_challenge
+
+        more = {"prompt": "login"} if is_again else {}
+        address: str = prepare_grant_uri(
+            self.metadata().authorization_endpoint,
+            self.config.client_id,
+            "code",
+            redirect_uri=self.redirect_uri,
+            scope=self.config.scope,
+            state=state,
+            nonce=asked.nonce,
+            code_challenge=create_s256_code_challenge(asked.verifier),  # type: ignore[no-untyped-call]
+            code_challenge_method="S256",
+            **more,
+        )
+        return address
 
     def finish(self, code: str, issuer: str, asked: Asked) -> Claims:
         """Who it is, for the code that the browser brought. Raises ProviderDown, SignInFailed."""
@@ -153,35 +153,27 @@ class Provider:
 
     def believe(self, id_token: str, access_token: str, nonce: str) -> Claims:
         """The claims of an ID token, if every one of them is as it must be. Raises SignInFailed, ProviderDown."""
-        from joserfc import jwt
+        from authlib.oidc.core import CodeIDToken
 
         config = self.config
         token = self.decode(id_token)
-        now = int(self.now().timestamp())
-        registry = jwt.JWTClaimsRegistry(
-            now=now,
-            leeway=LEEWAY_SECONDS,
-            iss={"essential": True, "value": self.metadata().issuer},
-            aud={"essential": True, "value": config.client_id},
-            nonce={"essential": True, "value": nonce},
-            exp={"essential": True},
-            iat={"essential": True},
-            sub={"essential": True},
+        claims = CodeIDToken(
+            token.claims,
+            token.header,
+            options={
+                "iss": {"essential": True, "value": self.metadata().issuer},
+                "aud": {"essential": True, "value": config.client_id},
+                "nonce": {"essential": True, "value": nonce},
+            },
+            params={"nonce": nonce, "client_id": config.client_id, "access_token": access_token},
         )
         try:
-            registry.validate(token.claims)
+            claims.validate(now=int(self.now().timestamp()), leeway=LEEWAY_SECONDS)
         except Exception:
             # Claims of any type: whatever the library raises on them, they can't be believed.
             raise SignInFailed(config.label) from None
-        claims: Mapping[str, Any] = token.claims
-        if claims["iss"] != self.metadata().issuer or claims["nonce"] != nonce:
-            # The library takes a list that holds the value as well.
-            raise SignInFailed(config.label)
-        audience = claims["aud"]
-        is_shared = isinstance(audience, list) and len(audience) > 1
-        if (is_shared or "azp" in claims) and claims.get("azp") != config.client_id:
-            raise SignInFailed(config.label)
-        if "at_hash" in claims and claims["at_hash"] != half_hash(access_token, str(token.header.get("alg"))):
+        # The library passes over a hash that is empty, or has no token to be compared with.
+        if "at_hash" in claims and not (claims["at_hash"] and access_token):
             raise SignInFailed(config.label)
         subject = claims["sub"]
         if not isinstance(subject, str) or not 0 < len(subject) <= 255 or "\0" in subject:
@@ -265,13 +257,6 @@ def new_request() -> Asked:
 def form_encoded(value: str) -> str:
     """As RFC 6749 wants a client's name and secret in an Authorization header."""
     return urlencode({"": value})[1:]
-
-
-def half_hash(access_token: str, algorithm: str) -> str:
-    """What `at_hash` must be: the left half of the token's hash."""
-    size = algorithm[-3:] if algorithm[-3:] in ("256", "384", "512") else "512"
-    digest = hashlib.new(f"sha{size}", access_token.encode()).digest()
-    return base64.urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=").decode()
 
 
 def text(value: object) -> str:
