@@ -24,12 +24,15 @@ from forebay.clock import Clock, SystemClock
 from forebay.compute.base import Provider
 from forebay.domain.machines import lifecycle, local_host
 from forebay.domain.machines.deployments import Limits
-from forebay.domain.money import ledger, low_balance
+from forebay.domain.money import card_set_ups, ledger, low_balance, payment_attempts
+from forebay.domain.money.receipts import Seller
 from forebay.domain.people import credentials
+from forebay.payments.base import PaymentProcessor
 from forebay.settings import InvalidSetting, Settings
 from forebay.storage import migrations
 from forebay.storage.database import Database, Lease
 from forebay.storage.tables import cloud, leases, offers
+from forebay.worker.cards import CardReconciler
 from forebay.worker.catalogue import OfferReconciler
 from forebay.worker.clock_guard import ClockGuard
 from forebay.worker.deduction_cycle import CycleReconciler
@@ -37,6 +40,7 @@ from forebay.worker.deployments import DeploymentReconciler
 from forebay.worker.housekeeping import HousekeepingReconciler
 from forebay.worker.loop import Reconciler, Worker
 from forebay.worker.mails import MailReconciler
+from forebay.worker.payments import PaymentReconciler
 from forebay.worker.sightings import SightingReconciler
 from forebay.worker.ssh_keys import SshKeyReconciler
 from forebay.worker.ssh_probe import answers
@@ -73,6 +77,7 @@ class Forebay:
         self.sender = mail.sender(settings)
         self.worker: Worker | None = None
         self.providers: Mapping[str, Provider] = {}
+        self.processor: PaymentProcessor | None = None
         self.public_url = public_url(settings, settings.port)
 
     def open_cloud(self) -> str:
@@ -120,6 +125,8 @@ class Forebay:
         self.public_url = public_url
         settings = self.settings if self.settings.public_url else replace(self.settings, public_url=public_url)
         self.providers = {name: PROVIDERS[name](settings, self.cloud_id) for name in self.settings.providers}
+        if self.settings.takes_cards:
+            self.processor = make_stripe(self.settings)
 
     def build_worker(self, more: tuple[Reconciler, ...] = ()) -> Worker:
         """All reconcilers. `open_providers` comes first."""
@@ -153,11 +160,23 @@ class Forebay:
                 ),
                 SshKeyReconciler(database, self.providers, clock),
                 MailReconciler(database, self.sender, clock),
+                *self.payment_reconcilers(),
                 *more,
             ],
             clock,
         )
         return self.worker
+
+    def payment_reconcilers(self) -> list[Reconciler]:
+        """What charges cards and saves them, where this cloud takes any."""
+        if self.processor is None:
+            return []
+        seller = Seller(self.settings.company_name, self.settings.company_vat_number)
+        what, url = (self.database, self.processor, self.clock), f"{self.public_url}/"
+        return [
+            PaymentReconciler(*what, seller=seller, return_url=url, nudge=self.nudge),
+            CardReconciler(*what, return_url=url, nudge=self.nudge),
+        ]
 
     def start_worker(self) -> None:
         """Begin to reconcile. Alone on its data folder, a server knows that leases of the past are nobody's."""
@@ -166,6 +185,8 @@ class Forebay:
         if self.settings.is_sqlite and self.folder_lock is not None:
             with self.database.begin() as connection:
                 lifecycle.release_all(connection)
+                payment_attempts.release_all(connection, now=self.clock.now())
+                card_set_ups.release_all(connection, now=self.clock.now())
                 Lease.drop_all(connection, leases)
         self.worker.start()
 
@@ -193,6 +214,9 @@ class Forebay:
         for provider in self.providers.values():
             with suppress(Exception):
                 provider.close()
+        if self.processor is not None:
+            with suppress(Exception):
+                self.processor.close()
         self.database.close()
         if self.folder_lock is not None:
             self.folder_lock.close()
@@ -202,6 +226,13 @@ def this_host() -> str:
     """What tells this machine from others, and lets a person know it: its name and the id of its installation."""
     path = Path("/etc/machine-id")
     return f"{socket.gethostname()} {path.read_text().strip() if path.exists() else ''}".strip()
+
+
+def make_stripe(settings: Settings) -> PaymentProcessor:
+    """Who charges cards. Its library takes a second to load: only those wait who take cards."""
+    from forebay.payments.stripe import StripeProcessor
+
+    return StripeProcessor(settings.stripe_secret_key, api_base=settings.stripe_api_base)
 
 
 def make_local(settings: Settings, cloud_id: str) -> Provider:

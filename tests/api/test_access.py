@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from forebay.api.route import Needs, Route
+from forebay.domain.money import cards
 from forebay.domain.people.roles import MemberMode, Permission, Role
 from forebay.storage.tables import memberships, passkeys, sessions, teams
 from tests.api.access_matrix import CALLERS, TABLE, UNDECLARED
@@ -151,6 +152,15 @@ def made_passkey(attempt: Attempt) -> str:
     return add_passkey(attempt.cloud, attempt.scene.owner)
 
 
+def made_card(attempt: Attempt) -> str:
+    now = attempt.cloud.clock.now()
+    facts = cards.Facts(
+        payment_method_id=f"pm_{next(numbers)}", brand="visa", last_four="4242", expiry_month=12, expiry_year=2034
+    )
+    with attempt.cloud.database.begin() as connection:
+        return cards.add(connection, attempt.team, facts, created_by=None, now=now).id
+
+
 PARAMETERS: dict[str, Callable[[Attempt], str]] = {
     "deployment_id": Attempt.machine,
     "team_id": lambda attempt: attempt.team,
@@ -161,6 +171,9 @@ PARAMETERS: dict[str, Callable[[Attempt], str]] = {
     "transfer_id": lambda attempt: ABSENT,
     "invitation_id": lambda attempt: invite(attempt.cloud, attempt.scene.owner, attempt.team, new_address())[0],
     "token": invited_elsewhere,
+    "card_id": made_card,
+    "set_up_id": lambda attempt: ABSENT,
+    "top_up_id": lambda attempt: ABSENT,
     "month": lambda attempt: attempt.cloud.clock.now().strftime("%Y-%m"),
 }
 BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
@@ -205,6 +218,8 @@ BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ("POST", "/api/operator/teams/{team_id}/unfreeze"): lambda _: {"reason": "x"},
     ("DELETE", "/api/operator/teams/{team_id}"): lambda _: {"reason": "x"},
     ("POST", "/api/operator/deployments/{deployment_id}/terminate"): lambda _: {"reason": "x"},
+    ("POST", "/api/teams/{team_id}/cards"): lambda _: {},
+    ("POST", "/api/teams/{team_id}/top-ups"): lambda _: {"amount": 50, "clientKey": "click"},
     ("POST", "/api/ssh-keys"): lambda attempt: {
         "name": "x",
         "publicKey": new_public_key(),

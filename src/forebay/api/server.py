@@ -23,6 +23,7 @@ from forebay.api import (
     auth,
     balance,
     billing,
+    cards,
     cli_sign_ins,
     credit_moves,
     deployments,
@@ -45,6 +46,7 @@ from forebay.api import (
     statements,
     step_up,
     teams,
+    top_ups,
     transactions,
     usage,
 )
@@ -62,6 +64,7 @@ NOUNS = (
     auth,
     balance,
     billing,
+    cards,
     cli_sign_ins,
     credit_moves,
     deployments,
@@ -83,6 +86,7 @@ NOUNS = (
     statements,
     step_up,
     teams,
+    top_ups,
     transactions,
     usage,
 )

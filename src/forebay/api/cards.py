@@ -1,0 +1,216 @@
+"""`/api/teams/{id}/cards`: the cards that a team has saved, and how one gets there."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from forebay.api.call import Call
+from forebay.api.envelope import Input, Wire, iso
+from forebay.api.route import route
+from forebay.domain.money import card_set_ups, cards, declines
+from forebay.domain.people import activity
+from forebay.domain.people.access import Target
+from forebay.domain.people.roles import Permission
+from forebay.errors import Unavailable
+
+
+class PaymentsNotSetUp(Unavailable):
+    """This cloud takes no cards."""
+
+    code = "PAYMENTS_NOT_SET_UP"
+
+
+def demand_payments(call: Call) -> None:
+    """Raise PaymentsNotSetUp where no cards can be charged."""
+    if not call.settings.takes_cards:
+        raise PaymentsNotSetUp(
+            "Cards are not set up in this cloud. Whoever runs it can set FOREBAY_STRIPE_SECRET_KEY; until then an "
+            "operator can grant credits.",
+            details={"setting": "FOREBAY_STRIPE_SECRET_KEY", "whoCanDoIt": ["operator"]},
+        )
+
+
+class Card(Wire):
+    """A saved card, as much of it as may be shown."""
+
+    id: str
+    brand: str
+    last_four: str
+    expiry_month: int
+    expiry_year: int
+    is_default: bool
+    """Whether it is charged unless another is named."""
+    has_expired: bool
+    created_at: str
+
+
+class Cards(Wire):
+    """All of a team's, the default first."""
+
+    takes_cards: bool
+    """Whether this cloud can charge cards at all."""
+    cards: list[Card]
+
+
+class NewCard(Input):
+    """A card that is to be saved."""
+
+    payment_method_id: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_]{3,200}$")] | None = None
+    """What the payment processor gave a payment page of one's own for the card. Without it, a page is made."""
+
+
+class CardSetUp(Wire):
+    """A card on its way. It is `claimed` until the processor has answered, then `open` while a page waits."""
+
+    id: str
+    state: Literal["claimed", "open", "saved", "refused", "expired"]
+    page_url: str | None
+    """Where a person enters the card, while it is open."""
+    card_id: str | None
+    """Of the card, once it is saved."""
+    error_code: str | None
+    message: str | None
+    """Why no card came of it, and what to do."""
+    created_at: str
+
+
+class Removed(Wire):
+    """It is charged no more."""
+
+    success: bool
+
+
+def to_wire(call: Call, card: cards.Card) -> Card:
+    """A card as clients see it."""
+    return Card(
+        id=card.id,
+        brand=card.brand,
+        last_four=card.last_four,
+        expiry_month=card.expiry_month,
+        expiry_year=card.expiry_year,
+        is_default=card.is_default,
+        has_expired=card.expires_at <= call.now,
+        created_at=iso(int(card.created_at.timestamp())) or "",
+    )
+
+
+def shown(set_up: card_set_ups.SetUp) -> CardSetUp:
+    """A set-up as clients see it."""
+    return CardSetUp(
+        id=set_up.id,
+        state=set_up.state,
+        page_url=set_up.page_url,
+        card_id=set_up.card_id,
+        error_code=set_up.error_code,
+        message=declines.sentence(set_up.error_code),
+        created_at=iso(int(set_up.created_at.timestamp())) or "",
+    )
+
+
+@route(
+    "GET",
+    "/api/teams/{team_id}/cards",
+    needs=Permission.manage_billing,
+    target=Target.team,
+    target_from="path:team_id",
+    answers=Cards,
+)
+def list_all(call: Call, team_id: str) -> Cards:
+    """The team's saved cards."""
+    found = cards.of_team(call.connection, team_id)
+    return Cards(takes_cards=call.settings.takes_cards, cards=[to_wire(call, card) for card in found])
+
+
+@route(
+    "POST",
+    "/api/teams/{team_id}/cards",
+    needs=Permission.manage_billing,
+    target=Target.team,
+    target_from="path:team_id",
+    body=NewCard,
+    answers=CardSetUp,
+    status=202,
+    is_recent=True,
+)
+def create(call: Call, team_id: str, body: NewCard) -> CardSetUp:
+    """Save a card: ask `card-set-ups/{id}` until it is saved.
+
+    With `paymentMethodId` the card is the team's within seconds. Without it a page of the payment processor is made,
+    whose address is in `pageUrl` a moment later; no card number ever comes here. 503 `PAYMENTS_NOT_SET_UP` where this
+    cloud takes no cards.
+    """
+    demand_payments(call)
+    set_up = card_set_ups.begin(
+        call.connection,
+        team_id,
+        payment_method_id=body.payment_method_id,
+        requested_by=call.caller.user_id,
+        now=call.now,
+    )
+    note(call, "card.set-up", set_up.id)
+    call.nudge("cards")
+    return shown(set_up)
+
+
+@route(
+    "GET",
+    "/api/teams/{team_id}/card-set-ups/{set_up_id}",
+    needs=Permission.manage_billing,
+    target=Target.team,
+    target_from="path:team_id",
+    answers=CardSetUp,
+)
+def show_set_up(call: Call, team_id: str, set_up_id: str) -> CardSetUp:
+    """How far a card on its way has got."""
+    return shown(card_set_ups.get(call.connection, team_id, set_up_id))
+
+
+@route(
+    "PUT",
+    "/api/teams/{team_id}/cards/{card_id}/default",
+    needs=Permission.manage_billing,
+    target=Target.team,
+    target_from="path:team_id",
+    answers=Card,
+    is_recent=True,
+)
+def make_default(call: Call, team_id: str, card_id: str) -> Card:
+    """Charge this card from now on, unless another is named."""
+    card = cards.make_default(call.connection, team_id, card_id)
+    note(call, "card.make-default", card_id, lastFour=card.last_four)
+    return to_wire(call, card)
+
+
+@route(
+    "DELETE",
+    "/api/teams/{team_id}/cards/{card_id}",
+    needs=Permission.manage_billing,
+    target=Target.team,
+    target_from="path:team_id",
+    answers=Removed,
+    raises=(409,),
+    is_recent=True,
+)
+def delete(call: Call, team_id: str, card_id: str) -> Removed:
+    """Delete a card: it is charged no more from this moment on. No other becomes the default by itself.
+
+    409 `CARD_IN_USE` while a payment by it is under way.
+    """
+    card = cards.delete(call.connection, team_id, card_id, now=call.now)
+    note(call, "card.delete", card_id, lastFour=card.last_four)
+    call.nudge("cards")
+    return Removed(success=True)
+
+
+def note(call: Call, action: str, object_id: str, **details: str) -> None:
+    """A row in the team's activity."""
+    activity.record(
+        call.connection,
+        call.caller,
+        action,
+        now=call.now,
+        team_id=call.team.team_id,
+        object_type="card",
+        object_id=object_id,
+        details=details,
+    )
