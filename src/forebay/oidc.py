@@ -6,20 +6,21 @@ What a provider says about itself is asked for once an hour, its keys also when 
 Calls take seconds at worst: make them outside any transaction.
 """
 
-import ssl
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-import httpx
 import msgspec
 
 from forebay import ids
 from forebay.errors import BadRequest, Unavailable
 from forebay.settings import OidcProvider, is_safe_address
+
+if TYPE_CHECKING:
+    import ssl
 
 TIMEOUT_SECONDS = 5
 KEPT_SECONDS = 3600
@@ -141,10 +142,10 @@ class Provider:
             "code_verifier": asked.verifier,
             "client_id": self.config.client_id,
         }
-        auth = None
+        auth: tuple[str, str] | None = None
         if self.config.client_secret and "client_secret_basic" in metadata.token_endpoint_auth_methods_supported:
             del form["client_id"]
-            auth = httpx.BasicAuth(form_encoded(self.config.client_id), form_encoded(self.config.client_secret))
+            auth = (form_encoded(self.config.client_id), form_encoded(self.config.client_secret))
         elif self.config.client_secret:
             form["client_secret"] = self.config.client_secret
         answer = self.fetch("POST", metadata.token_endpoint, data=form, auth=auth)
@@ -223,6 +224,8 @@ class Provider:
 
     def fetch(self, method: str, url: str, **more: Any) -> bytes:
         """The body of an answer. Raises ProviderDown; SignInFailed where the provider says no."""
+        import httpx
+
         body = b""
         try:
             with (
@@ -265,8 +268,10 @@ def text(value: object) -> str:
 
 
 @cache
-def trust() -> ssl.SSLContext:
+def trust() -> "ssl.SSLContext":
     """Whom HTTPS believes; reading it takes a while, so it is done once."""
+    import httpx
+
     return httpx.create_ssl_context()
 
 

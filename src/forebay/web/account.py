@@ -1,6 +1,5 @@
 """One's own account in the browser: sessions, passkeys, the authenticator app, connected providers."""
 
-import segno
 from litestar.handlers import HTTPRouteHandler
 
 from forebay.domain.people import activity, factor_changes, identities, passkeys, second_factors, sessions, teams
@@ -219,4 +218,6 @@ class AccountPages:
 
 def picture(uri: str) -> str:
     """A QR code as SVG: dark on light in either colour scheme, as scanners want it; no style, no script."""
+    import segno
+
     return str(segno.make(uri, error="m").svg_inline(border=3, dark="#000", light="#fff", omitsize=True, svgclass="qr"))

@@ -5,13 +5,12 @@ owner and one purpose opens for no other.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from typing import TYPE_CHECKING
 
 from forebay import ids
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 NONCE_BYTES = 12
 
@@ -20,8 +19,13 @@ class NotOpened(ValueError):
     """It was sealed under another key or for somebody else, or was changed since."""
 
 
-def cipher(secret_key: bytes) -> AESGCM:
+def cipher(secret_key: bytes) -> "AESGCM":
     """The cipher of this cloud."""
+    # Only who needs it waits for the library to be loaded, not every start.
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
     return AESGCM(HKDF(algorithm=SHA256(), length=32, salt=None, info=b"forebay sealed v1").derive(secret_key))
 
 
@@ -34,6 +38,8 @@ def seal(secret: bytes, secret_key: bytes, *, purpose: str, owner: str) -> str:
 
 def unseal(sealed: str, secret_key: bytes, *, purpose: str, owner: str) -> bytes:
     """The secret again. Raises NotOpened."""
+    from cryptography.exceptions import InvalidTag
+
     try:
         raw = urlsafe_b64decode(sealed)
         return cipher(secret_key).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], f"{purpose}:{owner}".encode())

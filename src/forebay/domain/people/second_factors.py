@@ -8,9 +8,9 @@ import base64
 import hmac
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
-import pyotp
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
@@ -18,6 +18,9 @@ from forebay import ids
 from forebay.domain.people import credentials, sealed
 from forebay.errors import BadRequest, Conflict
 from forebay.storage.tables import identities, passkeys, recovery_codes, users
+
+if TYPE_CHECKING:
+    from pyotp import TOTP
 
 STEP_SECONDS = 30
 SECRET_BYTES = 20
@@ -86,7 +89,7 @@ def begin_totp(connection: Connection, user_id: str, email: str, issuer: str, se
     )
     if changed.rowcount != 1:
         raise Conflict("An authenticator app is set up already: take it away first.", code="TOTP_SET_UP")
-    return Enrolment(secret=secret, uri=pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=issuer))
+    return Enrolment(secret=secret, uri=app(secret).provisioning_uri(name=email, issuer_name=issuer))
 
 
 def confirm_totp(connection: Connection, user_id: str, code: str, secret_key: bytes, *, now: datetime) -> list[str]:
@@ -187,7 +190,7 @@ def is_right_totp(connection: Connection, user_id: str, code: str, secret_key: b
     box = connection.execute(sa.select(users.c.totp_secret).where(users.c.id == user_id)).scalar()
     if box is None:
         return False
-    totp = pyotp.TOTP(sealed.unseal(box, secret_key, purpose="totp", owner=user_id).decode())
+    totp = app(sealed.unseal(box, secret_key, purpose="totp", owner=user_id).decode())
     present = int(now.timestamp()) // STEP_SECONDS
     for step in (present, present - 1, present + 1):
         if hmac.compare_digest(totp.generate_otp(step), code):
@@ -202,3 +205,10 @@ def is_right_totp(connection: Connection, user_id: str, code: str, secret_key: b
             )
             return used.rowcount == 1
     return False
+
+
+def app(secret: str) -> "TOTP":
+    """What the person's app does with the secret. The library is loaded for who has one, not at every start."""
+    from pyotp import TOTP
+
+    return TOTP(secret)
