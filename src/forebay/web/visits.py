@@ -74,7 +74,8 @@ def path_of_ours(text: str) -> str:
     """The text if it is a path on this site, else empty: nobody is sent elsewhere by a link to us."""
     if len(text) > MOST_PATH or not text.startswith("/") or text.startswith("//"):
         return ""
-    if "\\" in text or not text.isascii() or not text.isprintable() or " " in text:
+    # It may become part of a cookie's line as well.
+    if not text.isascii() or not text.isprintable() or any(letter in text for letter in '\\ ;,"<>'):
         return ""
     parts = urlsplit(text)
     return "" if parts.scheme or parts.netloc else text
