@@ -17,10 +17,11 @@ import sqlalchemy as sa
 
 from forebay.compute.base import Instance, InstanceState
 from forebay.compute.memory import MemoryProvider
-from forebay.domain.machines import alerts, deployments, launches, lifecycle, offers, ssh_keys
+from forebay.domain.machines import alerts, audit, deployments, launches, lifecycle, offers, ssh_keys
 from forebay.domain.machines.deployments import Deployment, Desired, Limits, Status
-from forebay.domain.money import audit, ledger
+from forebay.domain.money import ledger
 from forebay.domain.money.amounts import charge_micros
+from forebay.domain.money.audit import snapshot
 from forebay.domain.money.low_balance import Rules
 from forebay.domain.people import accounts
 from forebay.domain.people.access import Caller, TeamContext
@@ -376,7 +377,7 @@ class Stage:
 
     def check(self) -> None:
         """Books that balance; a record for each machine and a machine for each record; holds and capacity right."""
-        with audit.snapshot(self.database) as connection:
+        with snapshot(self.database) as connection:
             assert audit.run(connection) == []
         everything = self.all()
         self.check_machines(everything)

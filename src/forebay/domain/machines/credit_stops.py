@@ -74,7 +74,7 @@ def stop(
             note(connection, machine, "terminate-for-credits", dry.proof(), now=now)
             ended.append(machine)
     credit_control.mark_dry(connection, team_id, now)
-    low_balance.note(connection, team_id, disks_kept_since=now)
+    low_balance.note(connection, team_id, disks_kept_since=now, deletion_told_at=None, disks_deleted_at=None)
     debt = credit_control.balance_micros(connection, team_id)
     letter = low_balance_letters.stopped(
         low_balance.about(connection, team_id, rules),

@@ -138,7 +138,7 @@ def dry(connection: Connection, team_id: str) -> Dry | None:
 # The runway.
 
 
-def teams_to_look_at(connection: Connection, rules: Rules, *, after: str = "", limit: int = 100) -> Sequence[str]:
+def teams_to_look_at(connection: Connection, rules: Rules, *, after: str = "", limit: int = 1000) -> Sequence[str]:
     """The ids, in order, of teams beyond `after` whose runway crossed a mark, down or up, since they were told."""
     burning = (
         sa.select(segments.c.team_id, sa.func.sum(segments.c.rate_micros).label("burn"))
