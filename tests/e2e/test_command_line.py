@@ -144,6 +144,7 @@ def test_every_command_as_a_person_runs_it(server: Cloud, tmp_path: Path) -> Non
     people_and_teams(server, person, olga, admin, team)
     invited(server, person, otto, admin, tmp_path)
     keys(person, team, tmp_path)
+    money(server, person)
     assert "team.create" in person.types("activity", "--mine")
     assert person.json("activity", "--team", team["id"])["total"] > 0
     assert "deployments.launch" in person.types("docs", "roles")
@@ -233,6 +234,16 @@ def keys(person: Terminal, team: dict[str, Any], folder: Path) -> None:
     assert "SHA256:" in person.types("ssh-keys", "add", public, "--name", "laptop")
     assert "laptop" in person.types("ssh-keys", "list")
     assert "is removed" in person.types("ssh-keys", "remove", "laptop", answer="y")
+
+
+def money(server: Cloud, person: Terminal) -> None:
+    """What there is, and where it goes."""
+    assert "$100.00" in person.types("balance")
+    assert person.json("transactions")["total"] > 0
+    assert person.json("usage")["usage"] == []
+    person.types("statement")
+    other = server.facts["teams"][1]
+    assert "has $1.00 more" in person.types("move-credits", "1", other["slug"])
 
 
 def test_the_help_comes_at_once() -> None:
