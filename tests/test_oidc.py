@@ -7,11 +7,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 
-from forebay.oidc import Metadata, Provider, SignInFailed
+from forebay.oidc import Metadata, Provider, ProviderDown, SignInFailed, new_request
 from forebay.settings import InvalidSetting, OidcProvider, Settings
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -127,3 +128,33 @@ def test_what_cannot_be_used_is_refused_without_repeating_it(text: str) -> None:
     with pytest.raises(InvalidSetting, match="FOREBAY_OIDC_PROVIDERS") as refused:
         Settings(oidc_providers=text)
     assert "hush" not in str(refused.value)
+
+
+class Liar(Provider):
+    """Its own word about itself is what the test says."""
+
+    said: dict[str, Any]
+
+    def fetch(self, method: str, url: str, **more: Any) -> bytes:
+        assert (method, url) == ("GET", f"{ISSUER}/.well-known/openid-configuration"), "nothing else is asked of it"
+        return msgspec.json.encode(self.said)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"issuer": "https://other.example"}, {"token_endpoint": "http://id.corp.example/t"}, {"jwks_uri": 7}, {}],
+    ids=str,
+)
+def test_a_provider_that_says_it_is_another_is_refused(change: dict[str, Any]) -> None:
+    found = Liar(OidcProvider(name="corp", label="Corp", issuer=ISSUER, client_id="c"), "https://x.test", lambda: NOW)
+    found.said = {
+        "issuer": ISSUER,
+        "authorization_endpoint": f"{ISSUER}/a",
+        "token_endpoint": f"{ISSUER}/t",
+        "jwks_uri": f"{ISSUER}/k",
+    } | change
+    if not change:
+        assert found.begin("s", new_request(), is_again=False).startswith(f"{ISSUER}/a?")
+        return
+    with pytest.raises(ProviderDown):
+        found.begin("s", new_request(), is_again=False)
