@@ -72,19 +72,19 @@ def test_the_same_as_a_file(cloud: Cloud, lab: tuple[Person, Person]) -> None:
     assert "'=a" in labels
 
 
-@pytest.mark.parametrize("query", ["groupBy=week", "groupBy=label:", "groupBy=label", "from=1", "to=now", "limit=1001"])
-def test_what_is_no_stretch_is_refused(cloud: Cloud, lab: tuple[Person, Person], query: str) -> None:
-    olga, _ = lab
-    if query == "from=1":
-        query = "from=2026-03-01"
+@pytest.mark.parametrize(
+    "query", ["groupBy=week", "groupBy=label:", "groupBy=label", "from=2026-03-01", "to=now", "limit=1001"]
+)
+def test_what_is_no_stretch_is_refused(cloud: Cloud, query: str) -> None:
+    olga = cloud.person("Olga")
     cloud.get(f"/api/teams/{olga.team}/usage?{query}", olga.key).refused(400, "VALIDATION_ERROR")
 
 
-@pytest.mark.parametrize("group_by", ["day", "member"])
-def test_the_ends_of_time(cloud: Cloud, lab: tuple[Person, Person], group_by: str) -> None:
+def test_the_ends_of_time(cloud: Cloud, lab: tuple[Person, Person]) -> None:
     olga, _ = lab
     edges = "from=0001-01-01T00:00:00%2B14:00&to=9999-12-31T23:59:59-14:00"
-    found = cloud.get(f"/api/teams/{olga.team}/usage?groupBy={group_by}&{edges}", olga.key).ok()
-    assert found["cost"] == cloud.get(f"/api/teams/{olga.team}/usage", olga.key).ok()["cost"]
+    for group_by in ("day", "member"):
+        found = cloud.get(f"/api/teams/{olga.team}/usage?groupBy={group_by}&{edges}", olga.key).ok()
+        assert found["cost"] == cloud.get(f"/api/teams/{olga.team}/usage", olga.key).ok()["cost"] > 0
     backwards = "from=2027-01-01T00:00:00Z&to=2026-01-01T00:00:00Z"
     assert cloud.get(f"/api/teams/{olga.team}/usage?{backwards}", olga.key).ok()["usage"] == []
