@@ -231,6 +231,15 @@ def read_oidc_providers(text: str) -> tuple[OidcProvider, ...]:
     return found
 
 
+MOST = {
+    "low_balance_early_hours": 24 * 365,
+    "low_balance_late_hours": 24 * 365,
+    "top_up_wait_seconds": 86400,
+    "disk_grace_days": 3650,
+}
+"""Beyond these a number is a slip of the finger, and no date or sum could be reckoned with it."""
+
+
 def refuse_unsafe(settings: Settings) -> None:
     """Raise InvalidSetting for the first value that can't be used."""
     if settings.secret_key and len(settings.secret_key) < 32:
@@ -252,6 +261,11 @@ def refuse_unsafe(settings: Settings) -> None:
         raise InvalidSetting("FOREBAY_PORT must be between 0 and 65535")
     if not settings.api_key_prefix.replace("_", "").isalnum() or len(settings.api_key_prefix) > 20:
         raise InvalidSetting("FOREBAY_API_KEY_PREFIX takes letters, digits and underscores, at most 20")
+    refuse_unusable_numbers(settings)
+
+
+def refuse_unusable_numbers(settings: Settings) -> None:
+    """Raise InvalidSetting for a number that is out of its bounds."""
     for name in (
         "cycle_seconds",
         "session_days",
@@ -266,6 +280,9 @@ def refuse_unsafe(settings: Settings) -> None:
         value = getattr(settings, entry.name)
         if isinstance(value, int) and value < 0:
             raise InvalidSetting(f"FOREBAY_{entry.name.upper()} must not be negative")
+    for name, most in MOST.items():
+        if getattr(settings, name) > most:
+            raise InvalidSetting(f"FOREBAY_{name.upper()} must be at most {most}")
 
 
 def refuse_unsafe_payments(settings: Settings) -> None:

@@ -124,3 +124,17 @@ def test_a_repeat_under_one_key_is_answered_alike_and_done_once(cloud: Cloud) ->
     assert first == second
     assert first["started"] == [{"id": machine["id"], "name": machine["name"]}]
     assert actions(cloud, pat.team).count("deployment.start-again") == 1
+
+
+def test_of_many_who_start_again_at_once_each_machine_starts_once(cloud: Cloud) -> None:
+    pat = cloud.person("Pat", credits_micros=20 * DOLLAR)
+    machines = [cloud.running(pat) for _ in range(3)]
+    spend_it_all(cloud, pat)
+    cloud.grant(pat.team, 100 * DOLLAR)
+    path = f"/api/teams/{pat.team}/start-again"
+    answers = [answer.ok() for answer in cloud.at_once([cloud.request("POST", path, pat.key) for _ in range(6)])]
+    started = [machine["id"] for answer in answers for machine in answer["started"]]
+    assert sorted(started) == sorted(machine["id"] for machine in machines)
+    assert all(answer["refused"] == [] for answer in answers)
+    cloud.settle()
+    assert [status(cloud, pat, machine) for machine in machines] == ["running"] * 3

@@ -296,6 +296,29 @@ def test_a_page_that_waits_for_a_person_is_no_top_up_to_wait_for(stage: Stage) -
         assert not low_balance.has_top_up_coming(connection, team.id, now=stage.clock.now())
 
 
+def test_one_team_that_cannot_be_dealt_with_keeps_no_other_waiting(stage: Stage) -> None:
+    teams = [stage.team(dollars=3) for _ in range(3)]
+    machines = [stage.running(team) for team in teams]
+    rate = tables.deployments.c.storage_rate_micros
+
+    def set_rate(rate_micros: int) -> None:
+        with stage.database.begin() as connection:
+            connection.execute(
+                sa.update(tables.deployments).where(tables.deployments.c.id == machines[0]).values({rate: rate_micros})
+            )
+
+    set_rate(-1)
+    with pytest.raises(sa.exc.IntegrityError):
+        cycle_after(stage, 3000)
+    stage.settle()
+    assert [stage.find(machine).status for machine in machines] == [Status.running, Status.stopped, Status.stopped]
+    set_rate(36_000)
+    cycle_after(stage, 60)
+    stage.settle()
+    assert stage.find(machines[0]).status is Status.stopped
+    stage.check()
+
+
 # The disks.
 
 
