@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -195,6 +196,31 @@ def stripe_world() -> Iterator[StripeWorld]:
         try:
             await_port(port, process, log)
             yield StripeWorld(port)
+        finally:
+            process.kill()
+            process.wait(END_SECONDS)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def localstripe() -> Iterator[str]:
+    """A second stand-in for Stripe, which signs webhooks: its base address. Ends with the block."""
+    folder = Path(tempfile.mkdtemp(prefix="forebay-localstripe-"))
+    log, port = folder / "log", free_port()
+    program = Path(sys.executable).parent / "localstripe"
+    try:
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", program, "--port", str(port), "--from-scratch"],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            await_port(port, process, log)
+            yield f"http://127.0.0.1:{port}"
         finally:
             process.kill()
             process.wait(END_SECONDS)

@@ -40,6 +40,7 @@ from forebay.worker.deployments import DeploymentReconciler
 from forebay.worker.housekeeping import HousekeepingReconciler
 from forebay.worker.loop import Reconciler, Worker
 from forebay.worker.mails import MailReconciler
+from forebay.worker.payment_events import PaymentEventReconciler
 from forebay.worker.payments import PaymentReconciler
 from forebay.worker.sightings import SightingReconciler
 from forebay.worker.ssh_keys import SshKeyReconciler
@@ -173,8 +174,10 @@ class Forebay:
             return []
         seller = Seller(self.settings.company_name, self.settings.company_vat_number)
         what, url = (self.database, self.processor, self.clock), f"{self.public_url}/"
+        charging = PaymentReconciler(*what, seller=seller, return_url=url, nudge=self.nudge)
         return [
-            PaymentReconciler(*what, seller=seller, return_url=url, nudge=self.nudge),
+            charging,
+            PaymentEventReconciler(*what, charging, nudge=self.nudge),
             CardReconciler(*what, return_url=url, nudge=self.nudge),
         ]
 
@@ -338,6 +341,7 @@ def build_api(forebay: Forebay, url: str) -> tuple["Litestar", "Door"]:
         address_of=server.Proxies(forebay.settings.trusted_proxies).client,
         count=lambda name: door.limiter.count(name, forebay.settings.rate_limit_anonymous),
         note_use=door.note_use,
+        denials=door.denials,
         executor=door.executor,
         slow_executor=door.slow_executor,
     )

@@ -126,6 +126,7 @@ POST /api/deployments/{deployment_id}/start         401 401 401 404 404 404 404 
 POST /api/teams/{team_id}/start-again      401 401 401 404 404 404 404 403 403 200 200 200 200 200
 GET /api/teams/{team_id}/billing           401 401 401 404 404 404 404 200 200 200 200 200 200 200
 POST /api/teams/{team_id}/credit-moves       401 401 401 404 404 404 404 403 403 403 403 403 403 201
+POST /api/stripe/webhook                           503 503 503 503 503 503 503 503 503 503 503 503 503 503
 GET /api/teams/{team_id}/cards                     401 401 401 404 404 404 404 403 403 403 403 403 403 200
 POST /api/teams/{team_id}/cards                    401 401 401 404 404 404 404 403 403 403 403 403 403 503
 PUT /api/teams/{team_id}/cards/{card_id}/default   401 401 401 404 404 404 404 403 403 403 403 403 403 200

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from forebay.domain.money import ledger
 from forebay.domain.people.roles import Role
 from forebay.payments.memory import MemoryProcessor
 from forebay.worker.cards import CardReconciler
 from forebay.worker.payments import PaymentReconciler
 from tests.api.clock import Here
-from tests.api.cloud import ABSENT, Cloud, Person
+from tests.api.cloud import ABSENT, DOLLAR, Cloud, Person
 from tests.payments.bank import DECLINED_LATER, GOOD, NO_FUNDS
 
 KEY = {"stripe_secret_key": "sk_test_x", "stripe_api_base": "http://127.0.0.1:1"}
@@ -55,8 +56,8 @@ class Shop:
 
     @property
     def balance(self) -> float:
-        found: float = self.get("/billing")["balance"]
-        return found
+        with self.cloud.database.read() as connection:
+            return ledger.balance(connection, self.pat.team).balance_micros / DOLLAR
 
 
 @pytest.fixture

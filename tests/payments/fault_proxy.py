@@ -1,4 +1,4 @@
-"""A network between Forebay and a processor that spoils one request in a way of its choice, and lets the others pass."""
+"""A network between Forebay and a processor that spoils one request in a chosen way, and lets the others pass."""
 
 import json
 import socket
@@ -25,7 +25,7 @@ class FaultProxy:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 proxy.answer(self)
 
             do_POST = do_GET  # noqa: N815

@@ -41,6 +41,8 @@ class Incoming(msgspec.Struct, frozen=True):
     retry_key: str | None
     address: str
     user_agent: str
+    signature: str = ""
+    """Of the body, where another server sends it."""
 
 
 class Asker(msgspec.Struct, frozen=True):

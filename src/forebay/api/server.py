@@ -45,6 +45,7 @@ from forebay.api import (
     start_again,
     statements,
     step_up,
+    stripe_webhook,
     teams,
     top_ups,
     transactions,
@@ -84,6 +85,7 @@ NOUNS = (
     ssh_keys,
     start_again,
     statements,
+    stripe_webhook,
     step_up,
     teams,
     top_ups,
@@ -205,6 +207,7 @@ def handler(route: Route, door: Door, proxies: Proxies) -> HTTPRouteHandler:
                 retry_key=None if retry_key is None else retry_key.decode("latin-1"),
                 address=proxies.client(scope),
                 user_agent=headers.get(b"user-agent", b"").decode("latin-1"),
+                signature=headers.get(b"stripe-signature", b"").decode("latin-1"),
             )
         except ForebayError as error:
             return Answer(*refusal(error))
@@ -215,7 +218,7 @@ def handler(route: Route, door: Door, proxies: Proxies) -> HTTPRouteHandler:
     return HTTPRouteHandler(path, http_method=methods, name=f"{route.method} {route.path}", status_code=200)(endpoint)
 
 
-WANTED = frozenset((b"authorization", b"idempotency-key", b"user-agent"))
+WANTED = frozenset((b"authorization", b"idempotency-key", b"stripe-signature", b"user-agent"))
 
 
 def document_handler(door: Door) -> HTTPRouteHandler:

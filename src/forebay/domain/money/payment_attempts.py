@@ -115,9 +115,14 @@ def find(connection: Connection, attempt_id: str) -> Attempt | None:
 
 
 def by_payment(connection: Connection, payment_id: str, marked_id: str = "") -> Attempt | None:
-    """By the processor's id of the payment, or by the id of ours that the processor's object is marked with."""
+    """By the processor's id of the payment, or by the id of ours that the processor's object is marked with.
+
+    A mark leads only to an attempt that has no payment yet: paid on a page, or made while the answer was lost.
+    """
     found = select_one(connection, payment_attempts.c.payment_intent_id == payment_id)
-    return found or (select_one(connection, payment_attempts.c.id == marked_id) if marked_id else None)
+    if found is not None or not marked_id:
+        return found
+    return select_one(connection, payment_attempts.c.id == marked_id, payment_attempts.c.payment_intent_id.is_(None))
 
 
 def by_page(connection: Connection, page_id: str) -> Attempt | None:
