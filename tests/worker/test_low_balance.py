@@ -1,5 +1,6 @@
 """Low balance: who is told when, what is waited for, what is stopped and deleted, and that credits come in time."""
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -449,3 +450,34 @@ def test_machines_that_can_not_pause_are_named_in_the_mail_as_ended(database: Da
     assert f"https://cloud.example.org/api/teams/{team.id}/start-again" in text
     with stage.database.read() as connection:
         assert credit_control.dry_teams(connection) == []
+
+
+def test_deposits_and_stops_at_once_leave_nothing_stopped_that_had_credits(stage: Stage) -> None:
+    teams = [stage.team(dollars=3) for _ in range(4)]
+    cases = [(team, stage.running(team)) for team in teams]
+    stage.clock.pass_(3000)
+    stage.forebay.sightings.run()
+    stage.forebay.cycle.deduct()
+    start = threading.Barrier(2)
+
+    def stop_all() -> None:
+        start.wait()
+        for team, _ in cases:
+            with stage.database.begin() as connection:
+                credit_stops.wait_or_stop(connection, team.id, RULES, now=stage.clock.now())
+
+    def pay_all() -> None:
+        start.wait()
+        for team, _ in reversed(cases):
+            stage.grant(team.id, 50)
+
+    threads = [threading.Thread(target=work) for work in (stop_all, pay_all)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stage.settle()
+    for team, machine in cases:
+        is_stopped = stage.find(machine).status is Status.stopped
+        assert is_stopped == ("deployment.stop-for-credits" in actions(stage, team))
+    stage.check()
