@@ -40,6 +40,10 @@ def test_another_person_cannot_accept_it(cloud: Cloud) -> None:
     refused = browser.submit("/invitations/accept")
     assert (refused.status_code, "sent to another address" in refused.text) == (403, True)
     assert not belongs(cloud, olga, eve.session)
+    (denial,) = [each for each in cloud.door.take_denials(None) if each.team_id == olga.team]
+    assert (denial.caller.user_id, denial.request, denial.permission, denial.count) == (
+        eve.id, "POST /invitations/accept", "INVITATION_NOT_YOURS", 1,
+    )  # fmt: skip
 
 
 def test_without_an_account_one_signs_up_and_lands_in_the_team(cloud: Cloud) -> None:

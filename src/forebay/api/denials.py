@@ -9,13 +9,11 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from forebay.api.route import Route
-from forebay.domain.people.access import Caller, Denied, Target
+from forebay.domain.people.access import Caller, Denied
 from forebay.domain.people.activity import Denial
 
 MOST_KINDS = 10_000
 """Kinds of refusals kept at once; more within a minute are counted together, without their object."""
-OBJECTS = {Target.team: "team", Target.deployment: "deployment", Target.ssh_key: "ssh-key"}
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -37,8 +35,17 @@ class Denials:
         self.lock = threading.Lock()
         self.counts: dict[Kind, int] = {}
 
-    def note(self, denied: Denied, route: Route, permission: str, wanted_id: str | None, now: datetime) -> None:
-        """Count one."""
+    def note(
+        self,
+        denied: Denied,
+        request: str,
+        permission: str,
+        now: datetime,
+        *,
+        object_type: str | None = None,
+        object_id: str | None = None,
+    ) -> None:
+        """Count one. `request` is method and path as declared, `permission` what was missing."""
         if denied.team_id is None:
             return
         # What changes from one request to the next is no part of who they are.
@@ -47,10 +54,10 @@ class Denials:
             minute=int(now.timestamp()) // 60,
             team_id=denied.team_id,
             caller=caller,
-            request=f"{route.method} {route.path}",
+            request=request,
             permission=permission,
-            object_type=OBJECTS.get(route.target),
-            object_id=wanted_id if route.target in OBJECTS else None,
+            object_type=object_type,
+            object_id=object_id,
         )
         with self.lock:
             if kind not in self.counts and len(self.counts) >= MOST_KINDS:

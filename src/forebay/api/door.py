@@ -42,6 +42,8 @@ WITH_ONE_FACTOR = ("/api/auth/",)
 """What a session of one factor may do where two are asked for: set up the second."""
 API_ACCESS = "/api/api-access"
 """Where a suspended key may still look why it is."""
+OBJECTS = {Target.team: "team", Target.deployment: "deployment", Target.ssh_key: "ssh-key"}
+"""What a refusal was about, in the activity."""
 SEEN_SECONDS = 60
 """How fresh the record of a session's last use is kept."""
 THREADS = 8
@@ -339,13 +341,18 @@ class Door:
     def note_denial(self, call: Call, route: Route, wanted_id: str | None, error: Forbidden | Stranger) -> None:
         """Count a refusal for the activity of the team it happened in, if there is one."""
         if isinstance(error, Stranger):
-            self.denials.note(error.denied, route, "", wanted_id, call.now)
+            denied, permission = error.denied, ""
         elif isinstance(error, InvitationNotYours):
-            self.denials.note(error.denied, route, error.code, None, call.now)
+            denied, permission = error.denied, error.code
         elif call.person is not None and call.team_or_none is not None:
             denied = Denied(call.person, call.team_or_none.team_id)
             permission = str(error.details.get("permission") or error.code)
-            self.denials.note(denied, route, permission, wanted_id, call.now)
+        else:
+            return
+        kind = OBJECTS.get(route.target)
+        object_id = wanted_id if kind else None
+        request = f"{route.method} {route.path}"
+        self.denials.note(denied, request, permission, call.now, object_type=kind, object_id=object_id)
 
     def count_known(self, credential: Credential) -> None:
         """Count a request of a credential against its own limit."""

@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import msgspec
@@ -30,7 +30,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from forebay import __version__, ids
 from forebay.clock import Clock
 from forebay.domain.people import access, credentials, sessions
-from forebay.domain.people.access import Caller, Credential, Target
+from forebay.domain.people.access import Caller, Credential, Denied, Target
+from forebay.domain.people.invitations import InvitationNotYours
 from forebay.errors import BadRequest, Forbidden, ForebayError, Unauthenticated, Unavailable
 from forebay.settings import Settings
 from forebay.storage.database import Database
@@ -41,6 +42,13 @@ HOME = "/account"
 FIELDS = ("email", "password", "name", "code")
 """Of all forms: an error about one of them stands beside it."""
 log = logging.getLogger("forebay.pages")
+
+
+class Denials(Protocol):
+    """Where refused attempts are counted for the activity of the team that they concern."""
+
+    def note(self, denied: Denied, request: str, permission: str, now: datetime) -> None:
+        """Count one."""
 
 
 class Page(msgspec.Struct, kw_only=True):
@@ -97,12 +105,13 @@ class Frame:
         address_of: Callable[[Any], str],
         count: Callable[[str], None],
         note_use: Callable[[Caller, datetime], None],
+        denials: Denials,
         executor: Executor,
         slow_executor: Executor,
     ) -> None:
         self.settings, self.database, self.clock = settings, database, clock
         self.secret_key, self.public_url, self.nudge = secret_key, public_url, nudge
-        self.address_of, self.count, self.note_use = address_of, count, note_use
+        self.address_of, self.count, self.note_use, self.denials = address_of, count, note_use, denials
         self.executor, self.slow_executor = executor, slow_executor
         self.is_https = public_url.startswith("https://")
         self.form_targets: Callable[[], Sequence[str]] = tuple
@@ -173,6 +182,8 @@ class Frame:
                     self.count(f"page {visit.address}")
             page = function(visit)
         except ForebayError as error:
+            if isinstance(error, InvitationNotYours):
+                self.denials.note(error.denied, f"{visit.method} {visit.path}", error.code, visit.now)
             page = self.refused(visit, error)
         except (OperationalError, PoolTimeout) as error:
             log.warning("database busy or away", extra={"path": visit.path, "reason": type(error).__name__})
