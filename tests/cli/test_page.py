@@ -19,7 +19,7 @@ def test_the_page_names_every_command_of_every_noun() -> None:
         [row] = re.findall(rf"^\| `forebay {noun}` \| (.*) \|$", PAGE, re.M)
         named = {word.split()[0] for word in re.findall("`([a-z][^`]*)`", row)}
         assert named == set(tree.commands[noun].commands), noun
-    for alone in ("activity", "balance", "usage", "transactions", "statement", "move-credits"):
+    for alone in ("activity", "balance", "usage", "transactions", "statement", "move-credits", "start-again"):
         [row] = re.findall(rf"^\| `forebay {alone}` \| (.*) \|$", PAGE, re.M)
         options = {option for parameter in tree.commands[alone].params for option in parameter.opts}
         assert set(re.findall("--[a-z-]+", row)) <= options

@@ -11,12 +11,13 @@ from forebay.cli import (
     login,
     members,
     ssh_keys,
+    start_again,
     statements,
     teams,
     transactions,
     usage,
 )
-from forebay.cli.commands import audit, backup, database, docs, doctor, operator, serve
+from forebay.cli.commands import audit, backup, database, docs, doctor, operator, payments, serve
 
 STATUSES = """Exit status: 0 done · 1 refused · 2 not understood · 3 not signed in, or not recently enough · \
 4 it doesn't exist, or isn't allowed · 5 no answer, or too busy."""
@@ -32,7 +33,7 @@ app = typer.Typer(
 login.add_to(app)
 for noun in (teams, members, invitations, api_keys, ssh_keys):
     app.add_typer(noun.app)
-for several in (activity, balance, usage, transactions, statements):
+for several in (activity, balance, usage, transactions, statements, start_again):
     several.add_to(app)
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)
@@ -43,6 +44,7 @@ app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("settings")(database.show_settings)
 app.add_typer(operator.app, name="operator")
+app.add_typer(payments.app, name="payments")
 app.add_typer(doctor.image, name="image")
 app.add_typer(docs.app, name="docs")
 

@@ -40,8 +40,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
         return (
             "Nothing starts by itself. Once there are credits again, this starts everything that was stopped for lack "
             "of them, as far as they last:\n"
-            f'curl -X POST -H "Authorization: Bearer $YOUR_API_KEY" '
-            f"{self.public_url}/api/teams/{self.team_id}/start-again"
+            f"forebay start-again --team {self.team_id} --server {self.public_url}\n"
+            f"or, for programs: POST {self.public_url}/api/teams/{self.team_id}/start-again"
         )
 
 
