@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from forebay.domain.machines import usage
 from forebay.domain.machines.usage import Use
-from forebay.domain.money import ledger, metering
+from forebay.domain.money import audit, ledger, metering
 from forebay.domain.money.amounts import charge_micros
 from forebay.storage.database import Database
 from forebay.storage.tables import cycles, entries, segments, transfers, usage_lines
@@ -102,6 +102,25 @@ def test_up_to_the_end_of_a_cycle_it_is_the_sum_of_the_lines(database: Database)
             lines = sa.select(amount).where(usage_lines.c.team_id == team, usage_lines.c.to_at <= moment)
             found = usage.used(connection, team, "gpuType", from_at=START, to_at=moment)
             assert cost(found) == connection.execute(lines).scalar_one()
+
+
+def test_usage_that_was_changed_by_hand_is_found_by_the_audit(database: Database) -> None:
+    with database.begin() as connection:
+        team = fill(connection, 0)
+        before = cost(usage.used(connection, team, "day", from_at=START, to_at=after(9 * DAY)))
+    for column in (segments.c.rate_micros, segments.c.started_at, segments.c.charged_through):
+        is_moment = column is not segments.c.rate_micros
+        with database.begin() as connection:
+            one = sa.select(segments).where(segments.c.team_id == team, segments.c.charged_micros > 10_000).limit(1)
+            row = connection.execute(one).mappings().one()
+            changed = row[column.name] + timedelta(seconds=60) if is_moment else row[column.name] + 3600
+            values = {column.name: changed, "ended_at": None, "sighted_at": max(row["sighted_at"], after(30 * DAY))}
+            connection.execute(sa.update(segments).where(segments.c.id == row["id"]).values(values))
+            assert cost(usage.used(connection, team, "day", from_at=START, to_at=after(9 * DAY))) != before
+        with audit.snapshot(database) as connection:
+            assert f"segments: segment {row['id']} " in "\n".join(map(str, audit.run(connection)))
+        with database.begin() as connection:
+            connection.execute(sa.update(segments).where(segments.c.id == row["id"]).values(dict(row)))
 
 
 def test_the_edges_are_to_the_second(database: Database) -> None:

@@ -219,6 +219,21 @@ def test_a_trigger_that_lets_changes_pass_is_found(database: Database) -> None:
     assert violations(database)[0].check == "append-only"
 
 
+@pytest.mark.parametrize("name", ["ix_segments_team_id_started_at", "uq_entries_account_id_version"])
+def test_an_index_that_is_gone_or_another_is_found(database: Database, name: str) -> None:
+    sentence = f"indexes: the index {name} is missing or not what it was"
+    with database.begin() as connection:
+        connection.exec_driver_sql(f"DROP INDEX {name}")
+    assert [str(found) for found in violations(database)] == [sentence]
+    with database.begin() as connection:
+        connection.exec_driver_sql(
+            f"CREATE INDEX {name} ON {name.split('_')[1]} (rate_micros)"
+            if "seg" in name
+            else f"CREATE INDEX {name} ON entries (account_id, version)"
+        )
+    assert [str(found) for found in violations(database)] == [sentence]
+
+
 def test_empty_books_balance(database: Database) -> None:
     assert violations(database) == []
 

@@ -26,6 +26,7 @@ Check = Callable[[Connection], Iterator[str]]
 
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("append-only", audit_books.tables_are_protected),
+    ("indexes", audit_books.indexes_are_there),
     ("accounts", audit_books.accounts_are_whole),
     ("chains", audit_books.chains_hold),
     ("heads", audit_books.heads_are_the_ends),

@@ -10,9 +10,11 @@ from sqlalchemy import Connection
 from forebay.domain.money import ledger
 from forebay.domain.money.digests import genesis
 from forebay.domain.money.transfers import Transfer, account_id, gather, with_entries
-from forebay.storage.tables import APPEND_ONLY, transfers
+from forebay.storage.tables import APPEND_ONLY, entries, holds, segments, transfers, usage_lines
 
 ROWS_AT_ONCE = 2000
+
+INDEXED = (transfers, entries, holds, segments, usage_lines)
 
 SQLITE_TRIGGERS = "SELECT tbl_name AS table_name, sql FROM sqlite_master WHERE type = 'trigger'"
 
@@ -107,6 +109,18 @@ def tables_are_protected(connection: Connection) -> Iterator[str]:
             body = f"BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, "
             if not any(body in row.sql for row in own):
                 yield f"the trigger that refuses {verb} on {table} is missing or changed"
+
+
+def indexes_are_there(connection: Connection) -> Iterator[str]:
+    """Every index that the tables of money declare is in the database: some keep apart, all find what is asked for."""
+    looked_up = sa.inspect(connection)
+    for table in INDEXED:
+        found = {
+            each["name"]: (each["column_names"], bool(each["unique"])) for each in looked_up.get_indexes(table.name)
+        }
+        for index in sorted(table.indexes, key=lambda each: str(each.name)):
+            if found.get(str(index.name)) != ([column.name for column in index.columns], bool(index.unique)):
+                yield f"the index {index.name} is missing or not what it was"
 
 
 def accounts_are_whole(connection: Connection) -> Iterator[str]:
