@@ -127,7 +127,7 @@ class Forebay:
         settings = self.settings if self.settings.public_url else replace(self.settings, public_url=public_url)
         self.providers = {name: PROVIDERS[name](settings, self.cloud_id) for name in self.settings.providers}
         if self.settings.takes_cards:
-            self.processor = make_stripe(self.settings)
+            self.open_processor()
 
     def build_worker(self, more: tuple[Reconciler, ...] = ()) -> Worker:
         """All reconcilers. `open_providers` comes first."""
@@ -167,6 +167,13 @@ class Forebay:
             clock,
         )
         return self.worker
+
+    def open_processor(self) -> PaymentProcessor:
+        """Make who charges cards. Raises InvalidSetting where this cloud takes none."""
+        if not self.settings.takes_cards:
+            raise InvalidSetting("FOREBAY_STRIPE_SECRET_KEY is not set: this cloud takes no cards")
+        self.processor = make_stripe(self.settings)
+        return self.processor
 
     def payment_reconcilers(self) -> list[Reconciler]:
         """What charges cards and saves them, where this cloud takes any."""

@@ -29,9 +29,10 @@ def say_what_is_wrong() -> Iterator[None]:
         from sqlalchemy.exc import OperationalError
 
         from forebay.app import AlreadyRunning, WrongSecretKey
+        from forebay.payments.base import PaymentError
         from forebay.storage.migrations import DatabaseIsNewer
 
-        if isinstance(error, (AlreadyRunning, WrongSecretKey, DatabaseIsNewer)):
+        if isinstance(error, (AlreadyRunning, WrongSecretKey, DatabaseIsNewer, PaymentError)):
             refuse(str(error))
         if isinstance(error, OperationalError):
             refuse(f"the database does not answer: {str(error.orig).strip().splitlines()[0]}")
