@@ -7,7 +7,7 @@ import threading
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 FAULTS = ("answer lost", "time-out", "409", "429", "500", "500 after", "reset")
 """`answer lost`, `time-out` and `500 after`: it was carried out all the same. The others never got there."""
@@ -37,7 +37,7 @@ class FaultProxy:
         self.server.daemon_threads = True
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
 
-    def __enter__(self) -> "FaultProxy":
+    def __enter__(self) -> Self:
         self.thread.start()
         return self
 
