@@ -1,6 +1,9 @@
 """Charging saved cards, and pages on which people pay: what every answer of the processor comes to in the books."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -409,3 +412,29 @@ def test_a_dispute_of_what_is_spent_freezes_the_team_and_a_refund_does_not(till:
         till.ask(team, 50)
         till.settle()
         assert till.balance(team) == 49
+
+
+@pytest.mark.slow
+def test_many_processes_at_once_charge_each_team_once(till: Till) -> None:
+    teams = [till.team() for _ in range(12)]
+    started = threading.Barrier(6)
+
+    def process(number: int) -> None:
+        started.wait()
+        for team in teams[number % 2 :] + teams[: number % 2]:
+            with suppress(PaymentUnderWay):
+                till.ask(team)
+        for _ in range(3):
+            till.open().run()
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(process, range(6)))
+    till.settle()
+    # A second wish may have found the slot free again: then it is a second payment, asked for and made once.
+    with till.database.read() as connection:
+        for team in teams:
+            attempts, total = payment_attempts.of_team(connection, team.id, limit=100)
+            assert {attempt.state for attempt in attempts} == {"succeeded"}
+            assert till.balance(team) == 50 * total
+    assert len({payment.id for payment in till.charged()}) == len(till.charged())
+    till.check()
