@@ -124,8 +124,6 @@ def test_pages_hold_each_row_once(scene: Scene) -> None:
         "outcome=maybe",
         "from=0.5",
         "to=1772366400",
-        "from=0.5",
-        "to=1772366400",
         "limit=101",
         "page=0",
         "From=x",

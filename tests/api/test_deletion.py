@@ -156,7 +156,7 @@ def test_not_while_a_payment_is_under_way_and_nothing_is_charged_afterwards(clou
                 amount_micros=DOLLAR,
                 card_id=card,
                 request={},
-                idempotency_key=attempt,
+                idempotency_key=f"attempt:{attempt}",
                 created_at=now,
             )
         )

@@ -4,6 +4,7 @@ A new route that writes fails here until it says how it succeeds, or why there i
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -294,7 +295,7 @@ HOW: dict[tuple[str, str], Callable[[Acts], Request]] = {
     ("POST", "/api/deployments/{deployment_id}/start"): lambda acts: acts.mine(
         f"{acts.machine(is_stopped=True)}/start"
     ),
-    **{("GET", f"/api/operator/{noun}"): lambda acts, noun=noun: acts.by_operator(noun) for noun in OPERATORS_LOOK},
+    **{("GET", f"/api/operator/{noun}"): partial(Acts.by_operator, path=noun) for noun in OPERATORS_LOOK},
     ("GET", "/api/operator/teams/{team_id}"): lambda acts: acts.by_operator(f"teams/{acts.team}"),
     ("POST", "/api/operator/api-access/{user_id}"): lambda acts: acts.by_operator(
         f"api-access/{acts.mia.id}", {"decision": "refused", "reason": "x"}
