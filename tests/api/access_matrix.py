@@ -126,14 +126,14 @@ POST /api/deployments/{deployment_id}/start         401 401 401 404 404 404 404 
 POST /api/teams/{team_id}/start-again      401 401 401 404 404 404 404 403 403 200 200 200 200 200
 GET /api/teams/{team_id}/billing           401 401 401 404 404 404 404 200 200 200 200 200 200 200
 POST /api/teams/{team_id}/credit-moves       401 401 401 404 404 404 404 403 403 403 403 403 403 201
-POST /api/stripe/webhook                           503 503 503 503 503 503 503 503 503 503 503 503 503 503
+POST /api/stripe/webhook                           409 409 409 409 409 409 409 409 409 409 409 409 409 409
 GET /api/teams/{team_id}/cards                     401 401 401 404 404 404 404 403 403 403 403 403 403 200
-POST /api/teams/{team_id}/cards                    401 401 401 404 404 404 404 403 403 403 403 403 403 503
+POST /api/teams/{team_id}/cards                    401 401 401 404 404 404 404 403 403 403 403 403 403 409
 PUT /api/teams/{team_id}/cards/{card_id}/default   401 401 401 404 404 404 404 403 403 403 403 403 403 200
 DELETE /api/teams/{team_id}/cards/{card_id}        401 401 401 404 404 404 404 403 403 403 403 403 403 200
 GET /api/teams/{team_id}/card-set-ups/{set_up_id}  401 401 401 404 404 404 404 403 403 403 403 403 403 404
 GET /api/teams/{team_id}/top-ups                   401 401 401 404 404 404 404 403 403 403 403 403 403 200
-POST /api/teams/{team_id}/top-ups                  401 401 401 404 404 404 404 403 403 403 403 403 403 503
+POST /api/teams/{team_id}/top-ups                  401 401 401 404 404 404 404 403 403 403 403 403 403 409
 GET /api/teams/{team_id}/top-ups/{top_up_id}       401 401 401 404 404 404 404 403 403 403 403 403 403 404
 GET /api/teams/{team_id}/statements          401 401 401 404 404 404 404 403 403 403 403 403 403 200
 GET /api/teams/{team_id}/statements/{month}  401 401 401 404 404 404 404 403 403 403 403 403 403 200

@@ -243,7 +243,7 @@ def test_a_cloud_without_payments_says_who_can_set_them_up(cloud: Cloud) -> None
     pat = cloud.person()
     path = f"/api/teams/{pat.team}"
     for where, body in (("cards", {}), ("top-ups", {"amount": 50, "clientKey": "x"})):
-        refusal = cloud.post(f"{path}/{where}", pat.session, body).refused(503, "PAYMENTS_NOT_SET_UP")
+        refusal = cloud.post(f"{path}/{where}", pat.session, body).refused(409, "PAYMENTS_NOT_SET_UP")
         assert "FOREBAY_STRIPE_SECRET_KEY" in refusal["error"]
         assert refusal["details"]["whoCanDoIt"] == ["operator"]
         assert cloud.get(f"{path}/{where}", pat.session).ok()["takesCards"] is False

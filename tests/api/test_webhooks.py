@@ -223,7 +223,7 @@ def test_a_processor_that_does_not_answer_is_asked_again(shop: Shop, relay: Rela
 
 
 def test_a_cloud_without_a_secret_takes_no_events(cloud: Cloud) -> None:
-    cloud.post("/api/stripe/webhook", raw=b"{}").refused(503, "PAYMENTS_NOT_SET_UP")
+    cloud.post("/api/stripe/webhook", raw=b"{}").refused(409, "PAYMENTS_NOT_SET_UP")
 
 
 def test_a_disputed_card_is_credited_and_taken_back(shop: Shop, relay: Relay) -> None:

@@ -11,10 +11,10 @@ from forebay.domain.money import card_set_ups, cards, declines
 from forebay.domain.people import activity
 from forebay.domain.people.access import Target
 from forebay.domain.people.roles import Permission
-from forebay.errors import Unavailable
+from forebay.errors import Conflict
 
 
-class PaymentsNotSetUp(Unavailable):
+class PaymentsNotSetUp(Conflict):
     """This cloud takes no cards."""
 
     code = "PAYMENTS_NOT_SET_UP"
@@ -136,7 +136,7 @@ def create(call: Call, team_id: str, body: NewCard) -> CardSetUp:
     """Save a card: ask `card-set-ups/{id}` until it is saved.
 
     With `paymentMethodId` the card is the team's within seconds. Without it a page of the payment processor is made,
-    whose address is in `pageUrl` a moment later; no card number ever comes here. 503 `PAYMENTS_NOT_SET_UP` where this
+    whose address is in `pageUrl` a moment later; no card number ever comes here. 409 `PAYMENTS_NOT_SET_UP` where this
     cloud takes no cards.
     """
     demand_payments(call)

@@ -19,12 +19,12 @@ class Received(Wire):
     received: bool
 
 
-@route("POST", "/api/stripe/webhook", needs=Needs.nothing, answers=Received)
+@route("POST", "/api/stripe/webhook", needs=Needs.nothing, answers=Received, raises=(409,))
 def receive(call: Call) -> Received:
     """Take an event of Stripe's.
 
     For Stripe alone: the body must be signed with this cloud's webhook secret. 400 `BAD_SIGNATURE` for any
-    other sender, and for one who repeats an old request; 503 `PAYMENTS_NOT_SET_UP` where no secret is set.
+    other sender, and for one who repeats an old request; 409 `PAYMENTS_NOT_SET_UP` where no secret is set.
     """
     secret = call.settings.stripe_webhook_secret
     if not secret:

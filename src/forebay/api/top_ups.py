@@ -123,7 +123,7 @@ def create(call: Call, team_id: str, body: NewTopUp) -> TopUp:
     A saved card is charged within seconds; with `checkout` the address of a payment page is in `pageUrl` a moment
     later, and good for half an hour. The credits are on the balance as soon as the state is `succeeded`. 400
     `AMOUNT_NOT_POSSIBLE`, 400 `NO_CARD`, 409 `PAYMENT_UNDER_WAY` while another charge of the team is, 409
-    `CLIENT_KEY_REUSED`, 503 `PAYMENTS_NOT_SET_UP` where this cloud takes no cards.
+    `CLIENT_KEY_REUSED`, 409 `PAYMENTS_NOT_SET_UP` where this cloud takes no cards.
     """
     demand_payments(call)
     if body.checkout and body.card_id is not None:
