@@ -160,16 +160,15 @@ def test_a_double_click_and_a_retry_are_one_payment(shop: Shop) -> None:
     assert shop.get("/top-ups")["total"] == 2
 
 
-@pytest.mark.parametrize("amount", [14.99, 5000.01, 0, -50, 50.001, 50.0000001, 1e300, 15.005])
-def test_amounts_that_can_not_be_charged(shop: Shop, amount: float) -> None:
+def test_amounts_that_can_not_be_charged(shop: Shop) -> None:
     shop.card()
-    shop.post("/top-ups", {"amount": amount, "clientKey": "x"}).refused(400, "AMOUNT_NOT_POSSIBLE")
+    for amount in (14.99, 5000.01, 0, -50, 50.001, 50.0000001, 1e300, 15.005):
+        shop.post("/top-ups", {"amount": amount, "clientKey": "x"}).refused(400, "AMOUNT_NOT_POSSIBLE")
     assert shop.get("/top-ups")["total"] == 0
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
+def test_what_is_no_wish(shop: Shop) -> None:
+    for wrong in (
         {"amount": "50"},
         {"amount": None},
         {"currency": "EUR"},
@@ -177,11 +176,10 @@ def test_amounts_that_can_not_be_charged(shop: Shop, amount: float) -> None:
         {"clientKey": "a b"},
         {"clientKey": "x" * 256},
         {"checkout": True, "cardId": ABSENT},
-    ],
-)
-def test_what_is_no_wish(shop: Shop, wrong: dict[str, Any]) -> None:
-    shop.post("/top-ups", {"amount": 50, "clientKey": "x"} | wrong).refused(400, "VALIDATION_ERROR")
+    ):
+        shop.post("/top-ups", {"amount": 50, "clientKey": "x"} | wrong).refused(400, "VALIDATION_ERROR")
     shop.post("/cards", {"paymentMethodId": "../../v1/refunds"}).refused(400, "VALIDATION_ERROR")
+    assert shop.get("/top-ups")["total"] == 0
 
 
 def test_a_decline_says_what_to_do(shop: Shop) -> None:

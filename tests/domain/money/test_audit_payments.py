@@ -52,7 +52,7 @@ def filled(database: Database) -> Database:
 
 
 TABLES = {table.name: table for table in (tables.payments, tables.payment_attempts, tables.transfers)}
-PLANTED = [
+PLANTED: list[tuple[str, str, dict[str, object]]] = [
     ("payments", "pi_paid", {"credited_micros": 40 * DOLLAR}),
     ("payments", "pi_paid", {"team_id": "0" * 24}),
     ("payments", "pi_paid", {"attempt_id": "0" * 24}),
@@ -73,24 +73,27 @@ PLANTED = [
 ]
 
 
-@pytest.mark.parametrize(("table", "name", "values"), PLANTED)
-def test_a_value_changed_by_hand_is_found(filled: Database, table: str, name: str, values: dict[str, object]) -> None:
+def test_a_value_changed_by_hand_is_found(filled: Database) -> None:
+    overlooked = []
     with by_hand(filled) as connection:
-        found = TABLES[table]
-        connection.execute(sa.update(found).where(found.c.payment_intent_id == name).values(**values))
-        checks = {violation.check for violation in audit.run(connection)}
-        connection.rollback()
-    assert checks & {"payments", "payment attempts"}
+        for table, name, values in PLANTED:
+            found = TABLES[table]
+            connection.execute(sa.update(found).where(found.c.payment_intent_id == name).values(**values))
+            checks = {violation.check for violation in audit.run(connection)}
+            connection.rollback()
+            if not checks & {"payments", "payment attempts"}:
+                overlooked.append((table, name, values))
+    assert overlooked == []
 
 
-@pytest.mark.parametrize("table", ["payments", "payment_attempts"])
-def test_a_row_deleted_by_hand_is_found(filled: Database, table: str) -> None:
+def test_a_row_deleted_by_hand_is_found(filled: Database) -> None:
     with by_hand(filled) as connection:
-        found = TABLES[table]
-        connection.execute(sa.delete(found).where(found.c.payment_intent_id == "pi_paid"))
-        checks = {violation.check for violation in audit.run(connection)}
-        connection.rollback()
-    assert checks & {"payments", "payment attempts"}
+        for table in ("payments", "payment_attempts"):
+            found = TABLES[table]
+            connection.execute(sa.delete(found).where(found.c.payment_intent_id == "pi_paid"))
+            checks = {violation.check for violation in audit.run(connection)}
+            connection.rollback()
+            assert checks & {"payments", "payment attempts"}
 
 
 def test_two_open_attempts_of_a_team_are_found(filled: Database) -> None:
