@@ -8,6 +8,8 @@ from tests.api.cloud import Cloud, Person
 from tests.api.proving import done, link_of, mailed, new_email, sign_in, with_password
 from tests.api.wire import Answer
 
+pytestmark = pytest.mark.slow
+
 
 def ask(cloud: Cloud, person: Person, email: str) -> Answer:
     return cloud.post("/api/me/email", person.session, {"email": email})

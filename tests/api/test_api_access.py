@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 
+import pytest
 import sqlalchemy as sa
 
 from forebay.domain.people import accounts
 from forebay.storage.tables import activity, mails
 from tests.api.cloud import Cloud, Person
+
+pytestmark = pytest.mark.slow
 
 PATH = "/api/api-access"
 

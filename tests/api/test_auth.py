@@ -4,12 +4,15 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from forebay.domain.people import accounts
 from forebay.storage.tables import mail_tokens, mails, sessions
 from tests.api.cloud import ABSENT, Cloud, numbers
 from tests.api.wire import Answer
+
+pytestmark = pytest.mark.slow
 
 PASSWORD = "correct horse battery"
 

@@ -8,6 +8,8 @@ from forebay.domain.people.roles import Role
 from forebay.storage.tables import teams
 from tests.api.cloud import ABSENT, DOLLAR, Cloud, Person
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def olga(cloud: Cloud) -> Person:

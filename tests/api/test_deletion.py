@@ -13,6 +13,8 @@ from forebay.domain.people.roles import Role
 from forebay.storage import tables
 from tests.api.cloud import DOLLAR, Cloud, Person, new_public_key
 
+pytestmark = pytest.mark.slow
+
 
 def delete(cloud: Cloud, team: str, person: Person, give_up: str | None = None) -> Any:
     query = "" if give_up is None else f"?giveUpCredits={give_up}"

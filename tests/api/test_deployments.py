@@ -3,9 +3,12 @@
 import re
 
 import msgspec
+import pytest
 
 from forebay.domain.people.roles import Role
 from tests.api.cloud import ABSENT, Cloud, new_public_key
+
+pytestmark = pytest.mark.slow
 
 FIELDS = {
     "id", "name", "providerId", "gpuModelId", "gpuType", "offerId", "gpuCount", "region", "operatingSystem",

@@ -29,6 +29,8 @@ from tests.api.proving import (
     with_password,
 )
 
+pytestmark = pytest.mark.slow
+
 Request = tuple[str | None, str, Any]
 """Who asks, for which path, with what body."""
 

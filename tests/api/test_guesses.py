@@ -11,6 +11,8 @@ from tests.api.cloud import Cloud
 from tests.api.proving import PASSWORD, done, new_email, sign_in, with_password
 from tests.api.wire import Answer
 
+pytestmark = pytest.mark.slow
+
 
 class Counting(argon2.PasswordHasher):
     """Argon2id as ever, and how often it was run."""

@@ -14,6 +14,8 @@ from forebay.storage.tables import activity, idempotency_keys, invitations, mail
 from tests.api.cloud import ABSENT, Cloud, Person, numbers
 from tests.api.invited import invite, last_mail, subjects, token_for
 
+pytestmark = pytest.mark.slow
+
 
 def somebody() -> str:
     return f"somebody-{next(numbers)}@example.org"

@@ -3,9 +3,12 @@
 from typing import Any
 
 import msgspec
+import pytest
 
 from forebay.compute.memory import POOL
 from tests.api.cloud import ABSENT, DOLLAR, Cloud, Person, new_public_key
+
+pytestmark = pytest.mark.slow
 
 
 def refused(cloud: Cloud, pat: Person, status: int, code: str, **more: Any) -> Any:

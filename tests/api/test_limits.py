@@ -8,6 +8,8 @@ from forebay.domain.people import credentials
 from tests.api.cloud import DOLLAR, Cloud
 from tests.api.wire import Answer, Loop
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Cloud]
 
 

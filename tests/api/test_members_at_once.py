@@ -27,6 +27,8 @@ from tests.api.cloud import Cloud, Person, new_public_key
 from tests.api.invited import context, invite
 from tests.api.wire import Answer, ask
 
+pytestmark = pytest.mark.slow
+
 Act = Callable[[Connection], Any]
 
 

@@ -14,6 +14,8 @@ from tests.api.authenticator import PRESENT, Authenticator, add_passkey, encode
 from tests.api.cloud import ABSENT, Cloud
 from tests.api.wire import Answer
 
+pytestmark = pytest.mark.slow
+
 
 def challenge(cloud: Cloud) -> Any:
     return cloud.post("/api/auth/passkey-sign-in/options").ok()

@@ -27,6 +27,8 @@ from tests.api.proving import (
 from tests.api.wire import Answer
 from tests.test_mail import Inbox, OnFreePort
 
+pytestmark = pytest.mark.slow
+
 NEW = "another lovely word"
 
 

@@ -9,6 +9,8 @@ from forebay.storage.tables import sign_in_steps
 from tests.api.cloud import Cloud
 from tests.api.proving import PASSWORD, begin, done, give, mailed, sign_in, with_app, with_password
 
+pytestmark = pytest.mark.slow
+
 S = "/api/auth"
 
 

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from forebay.domain.people.roles import Role
 from forebay.storage.tables import accounts, deployments
 from tests.api.cloud import DOLLAR, Cloud, Person
+
+pytestmark = pytest.mark.slow
 
 
 def spend_it_all(cloud: Cloud, person: Person) -> None:

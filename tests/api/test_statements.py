@@ -8,6 +8,8 @@ from forebay.storage.tables import teams
 from tests.api.cloud import DOLLAR, Cloud, Person
 from tests.api.pdf_text import texts
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def pat(cloud: Cloud) -> Person:

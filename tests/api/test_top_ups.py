@@ -15,6 +15,8 @@ from tests.api.clock import Here
 from tests.api.cloud import ABSENT, DOLLAR, Cloud, Person
 from tests.payments.bank import DECLINED_LATER, GOOD, NO_FUNDS
 
+pytestmark = pytest.mark.slow
+
 KEY = {"stripe_secret_key": "sk_test_x", "stripe_api_base": "http://127.0.0.1:1"}
 
 

@@ -9,6 +9,8 @@ import pytest
 from forebay.domain.people.roles import Role
 from tests.api.cloud import Cloud, Person
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def lab(cloud: Cloud) -> tuple[Person, Person]:

@@ -23,6 +23,8 @@ from tests.api.test_top_ups import KEY, Shop
 from tests.payments.bank import DISPUTED
 from tests.payments.relay import Relay, body_of
 
+pytestmark = pytest.mark.slow
+
 SECRET = "whsec_of_no_use_elsewhere"
 ALWAYS = START - timedelta(days=365)
 NEVER = START + timedelta(days=3650)

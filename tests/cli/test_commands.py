@@ -17,6 +17,8 @@ from forebay.storage.tables import mails
 from tests.api.cloud import Cloud, Person, new_public_key
 from tests.cli.conftest import Run
 
+pytestmark = pytest.mark.slow
+
 
 def approve(cloud: Cloud, person: Person, *, is_approved: bool = True) -> Callable[[str], bool]:
     """What the person does in the browser that is opened."""

@@ -9,6 +9,8 @@ from tests.api.cloud import DOLLAR, Cloud, Person
 from tests.api.pdf_text import texts
 from tests.cli.conftest import Run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def pat(cloud: Cloud) -> Person:

@@ -3,12 +3,15 @@
 import json
 
 import pyotp
+import pytest
 import sqlalchemy as sa
 
 from forebay.storage.tables import sessions
 from tests.api.authenticator import Authenticator, add_passkey
 from tests.api.cloud import Cloud, numbers
 from tests.web.browser import PASSWORD, Browser, give_password, link_to, signed_in, with_session
+
+pytestmark = pytest.mark.slow
 
 
 def test_from_nothing_to_an_account_of_ones_own(cloud: Cloud) -> None:

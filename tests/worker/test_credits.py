@@ -11,6 +11,8 @@ from forebay.storage import tables
 from forebay.storage.database import Database, Lease
 from tests.worker.stage import A_SECOND, DISK_SECOND, Stage, Team
 
+pytestmark = pytest.mark.slow
+
 DAY = 86400
 
 

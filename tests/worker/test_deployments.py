@@ -8,6 +8,8 @@ from forebay.domain.machines.deployments import Status
 from forebay.storage.database import Database
 from tests.worker.stage import A_SECOND, DISK_SECOND, DOLLAR, Stage
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def stage(database: Database) -> Stage:

@@ -17,6 +17,8 @@ from forebay.storage import tables
 from forebay.storage.database import Database
 from tests.worker.stage import A_SECOND, DOLLAR, RULES, Stage, Team
 
+pytestmark = pytest.mark.slow
+
 HOUR, DAY = 3600, 86400
 
 

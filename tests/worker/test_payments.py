@@ -33,6 +33,8 @@ from tests.payments.bank import (
 from tests.worker.stage import DOLLAR
 from tests.worker.till import Till, outcome
 
+pytestmark = pytest.mark.slow
+
 OUTCOMES = [
     (GOOD, ("succeeded", None), 50),
     (DECLINED_LATER, ("declined", "generic_decline"), 0),

@@ -20,6 +20,8 @@ from forebay.worker.ssh_keys import RETRY_SECONDS, TAKEN_SECONDS
 from tests.worker.dying import Death, DyingDatabase, DyingProvider, Fuse
 from tests.worker.stage import PUBLIC_KEY, AtOnce, Stage, Team
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def stage(database: Database) -> Stage:

@@ -13,6 +13,8 @@ from forebay.storage import tables
 from forebay.storage.database import Database
 from tests.worker.stage import Stage, Team
 
+pytestmark = pytest.mark.slow
+
 DAY = 86400
 
 

@@ -17,6 +17,8 @@ from forebay.storage.database import Database
 from forebay.storage.tables import cycles, entries, segments, transfers, usage_lines
 from tests.domain.money.books import DOLLAR, START, after, new_teams, resource
 
+pytestmark = pytest.mark.slow
+
 DAY = 86400
 GROUPS = ("day", "gpuType", "member", "deployment", "volume", "label:project")
 

@@ -13,6 +13,8 @@ from forebay.storage.database import Database
 from tests.domain.money.books import DOLLAR, after, new_teams
 from tests.domain.money.test_audit import by_hand, violations, without_triggers
 
+pytestmark = pytest.mark.slow
+
 
 def attempt(connection: Connection, team_id: str, path: Path = Path.manual) -> Attempt:
     claimed = payment_attempts.claim(

@@ -12,6 +12,8 @@ from forebay.storage.database import Database
 from forebay.storage.tables import sign_in_failures
 from tests.api.clock import Clock
 
+pytestmark = pytest.mark.slow
+
 KEY = b"a key for tests, of no use elsewhere"
 HOME, AWAY = "198.51.100.7", "203.0.113.9"
 
