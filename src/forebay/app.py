@@ -32,6 +32,7 @@ from forebay.settings import InvalidSetting, Settings
 from forebay.storage import migrations
 from forebay.storage.database import Database, Lease
 from forebay.storage.tables import cloud, leases, offers
+from forebay.worker.auto_top_ups import AutoTopUpReconciler
 from forebay.worker.cards import CardReconciler
 from forebay.worker.catalogue import OfferReconciler
 from forebay.worker.clock_guard import ClockGuard
@@ -184,6 +185,7 @@ class Forebay:
         charging = PaymentReconciler(*what, seller=seller, return_url=url, nudge=self.nudge)
         return [
             charging,
+            AutoTopUpReconciler(self.database, self.clock, public_url=self.public_url, nudge=self.nudge),
             PaymentEventReconciler(*what, charging, nudge=self.nudge),
             CardReconciler(*what, return_url=url, nudge=self.nudge),
         ]

@@ -274,7 +274,7 @@ def test_a_charge_that_succeeds_in_time_stops_nothing(stage: Stage) -> None:
 def test_a_top_up_is_coming_if_only_the_cooldown_delays_it(
     stage: Stage, values: dict[str, Any], is_coming: bool
 ) -> None:
-    team, now, values = stage.team(), stage.clock.now(), dict(values)
+    team, now, values = stage.team(dollars=0), stage.clock.now(), dict(values)
     seconds = values.pop("next_attempt_seconds", None)
     if values.pop("has_card", True):
         card(stage, team)

@@ -7,7 +7,7 @@ import msgspec
 from forebay.api.call import Call
 from forebay.api.envelope import Input, Wire, iso
 from forebay.api.route import route
-from forebay.domain.money import card_set_ups, cards, declines
+from forebay.domain.money import auto_top_ups, card_set_ups, cards, declines
 from forebay.domain.people import activity
 from forebay.domain.people.access import Target
 from forebay.domain.people.roles import Permission
@@ -178,6 +178,8 @@ def make_default(call: Call, team_id: str, card_id: str) -> Card:
     """Charge this card from now on, unless another is named."""
     card = cards.make_default(call.connection, team_id, card_id)
     note(call, "card.make-default", card_id, lastFour=card.last_four)
+    auto_top_ups.resume_by_card(call.connection, team_id, by=call.caller.user_id, now=call.now)
+    call.nudge("auto-top-ups")
     return to_wire(call, card)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from forebay.clock import Clock
-from forebay.domain.money import card_letters, card_set_ups, cards
+from forebay.domain.money import auto_top_ups, card_letters, card_set_ups, cards
 from forebay.domain.money.card_set_ups import EXPIRED, PAGE_SECONDS, REFUSED, SAVED, SetUp, State
 from forebay.errors import ForebayError
 from forebay.payments.base import Card, NoSuchObject, PageOrder, PageStatus, PaymentError, PaymentProcessor, Refused
@@ -127,6 +127,8 @@ class CardReconciler:
             now = self.clock.now()
             card = cards.add(connection, set_up.team_id, facts, created_by=set_up.requested_by, now=now)
             card_set_ups.close(connection, set_up, SAVED, card_id=card.id, now=now)
+            auto_top_ups.resume_by_card(connection, set_up.team_id, by=set_up.requested_by, now=now)
+        self.nudge("auto-top-ups")
 
     def end(self, set_up: SetUp, state: State, code: str) -> None:
         """Commit that no card came of it, and why."""

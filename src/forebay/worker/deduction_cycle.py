@@ -64,6 +64,7 @@ class CycleReconciler:
         try:
             self.sightings.run()
             self.deduct()
+            self.nudge("auto-top-ups")
             self.stop_what_ran_dry()
         finally:
             with suppress(Exception), self.database.begin() as connection:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from forebay.clock import Clock
 from forebay.domain.machines import alerts
-from forebay.domain.money import payment_attempts, payments
+from forebay.domain.money import auto_top_ups, ledger, payment_attempts, payments
 from forebay.domain.money.payment_attempts import Attempt, LeaseLost, Path, State
 from forebay.domain.money.payments import Facts
 from forebay.domain.money.receipts import Seller
@@ -51,11 +51,13 @@ PAGE_LOOK_SECONDS = 60
 AUTHENTICATION_REQUIRED = "authentication_required"
 TOO_LATE = "too_late"
 PAID_MEANWHILE = "paid_meanwhile"
+NO_LONGER_NEEDED = "no_longer_needed"
 PAGE_EXPIRED = "page_expired"
 ENDS = {
     AUTHENTICATION_REQUIRED: State.authentication_required,
     TOO_LATE: State.canceled,
     PAID_MEANWHILE: State.canceled,
+    NO_LONGER_NEEDED: State.canceled,
 }
 """What a canceled payment came to, by the reason it was canceled for; for any other it was declined."""
 
@@ -110,6 +112,11 @@ class PaymentReconciler:
             # Nothing that the processor would mend: what this was for is gone.
             self.give_up(attempt, Refused(reason.sentence, code=reason.code.lower()))
 
+    @property
+    def public_url(self) -> str:
+        """Where this cloud is, for links in mails."""
+        return self.return_url.rstrip("/")
+
     # A charge of a saved card.
 
     def charge(self, attempt: Attempt) -> None:
@@ -129,6 +136,8 @@ class PaymentReconciler:
                 attempt = self.note_canceling(attempt, TOO_LATE)
             elif attempt.path is Path.auto and self.was_paid_meanwhile(attempt):
                 attempt = self.note_canceling(attempt, PAID_MEANWHILE)
+            elif attempt.path is Path.auto and self.is_pointless(attempt):
+                attempt = self.note_canceling(attempt, NO_LONGER_NEEDED)
             else:
                 payment = self.confirm(attempt, payment)
         if payment.status is PaymentStatus.authentication_required and attempt.state is not State.canceling:
@@ -173,6 +182,11 @@ class PaymentReconciler:
             assert page.page_id is not None
             was_paid |= self.settle_page(page, self.processor.expire_page(page.page_id))
         return was_paid
+
+    def is_pointless(self, attempt: Attempt) -> bool:
+        """Whether what auto top-up claimed a while ago isn't wanted any more."""
+        with self.database.read() as connection:
+            return auto_top_ups.is_pointless(connection, attempt)
 
     def settle(self, attempt: Attempt, payment: Payment) -> bool:
         """Record what it came to; whether the card was charged. Raises OutcomeUnknown where that isn't sure yet."""
@@ -220,6 +234,8 @@ class PaymentReconciler:
             page = self.processor.open_page(self.page_order(attempt), key=attempt.idempotency_key)
             with self.database.begin() as connection:
                 attempt = payment_attempts.note_page(connection, attempt, page_id=page.id, url=page.url)
+                auto_top_ups.mail_page(connection, attempt, page.url, public_url=self.public_url, now=self.clock.now())
+            self.nudge("mails")
         else:
             is_over = self.clock.now() >= ends_at
             page = (self.processor.expire_page if is_over else self.processor.page)(attempt.page_id)
@@ -263,8 +279,13 @@ class PaymentReconciler:
         """Commit that nothing was charged, and why."""
         with self.database.begin() as connection:
             now = self.clock.now()
+            # The account before the attempt, as where a payment is recorded.
+            ledger.lock(connection, attempt.team_id)
             payment_attempts.close(connection, attempt, state, error_code=code or None, now=now)
+            auto_top_ups.note_end(connection, attempt, state, code, public_url=self.public_url, now=now)
             alerts.clear(connection, "money", subject(attempt), now=now)
+        if attempt.path is Path.auto:
+            self.nudge("mails")
 
     def give_up(self, attempt: Attempt, reason: Refused) -> None:
         """The processor won't make it: nothing was charged. One that it has made is looked up again instead."""

@@ -19,7 +19,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.money import audit_books, audit_payments, audit_use
+from forebay.domain.money import audit_auto_top_ups, audit_books, audit_payments, audit_use
 from forebay.storage.database import Database
 
 Check = Callable[[Connection], Iterator[str]]
@@ -40,6 +40,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("counts", audit_use.nothing_is_missing),
     ("payment attempts", audit_payments.attempts_come_to_payments),
     ("payments", audit_payments.payments_are_credited_once),
+    ("auto top-up", audit_auto_top_ups.attempts_keep_their_distance),
 )
 
 UNREADABLE = (sa.exc.DBAPIError, ArithmeticError, OSError, TypeError, ValueError)

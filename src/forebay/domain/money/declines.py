@@ -14,6 +14,7 @@ SENTENCES = {
     "card_velocity_exceeded": "The card's limit is reached. Use another card, or try again later.",
     "too_late": "It could not be carried out within a day and was given up. Nothing was charged. Try again.",
     "paid_meanwhile": "Nothing was charged, because somebody paid on a payment page meanwhile.",
+    "no_longer_needed": "Nothing was charged, because it was not needed any more.",
     "page_expired": "Nobody finished on the page within half an hour. Nothing was charged. Open a new one.",
     "resource_missing": "The payment processor does not know this card. Save it again.",
     "payment_method_unexpected_state": "This card can't be used here: it belongs to someone else, or was taken away.",

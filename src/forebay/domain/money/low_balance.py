@@ -14,17 +14,15 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.money import ledger, low_balance_letters, outlook
+from forebay.domain.money import auto_top_up_terms, auto_top_ups, ledger, low_balance_letters, outlook
 from forebay.domain.money.low_balance_letters import About, moment
 from forebay.domain.people import activity, mails
 from forebay.domain.people.roles import Role
 from forebay.storage.database import upsert_insert
-from forebay.storage.tables import accounts, auto_top_ups, cards, low_balances, payment_attempts, segments, teams
+from forebay.storage.tables import accounts, low_balances, payment_attempts, segments, teams
 
 TOLD = (Role.owner, Role.admin)
 """Who gets the mails."""
-COOLDOWN = timedelta(seconds=300)
-"""Between two attempts of auto top-up, counted from the claim."""
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,7 +193,7 @@ def tell_runway(connection: Connection, team_id: str, rules: Rules, *, now: date
     letter = low_balance_letters.runway(
         about(connection, team_id, rules),
         stands,
-        top_up_words(connection, team_id),
+        top_up_words(connection, team_id, now=now),
         rules.wait_seconds,
         rules.grace_days,
         now=now,
@@ -206,16 +204,12 @@ def tell_runway(connection: Connection, team_id: str, rules: Rules, *, now: date
     return 1
 
 
-def top_up_words(connection: Connection, team_id: str) -> str:
+def top_up_words(connection: Connection, team_id: str, *, now: datetime) -> str:
     """What auto top-up is about to do, in a sentence."""
-    row = connection.execute(
-        sa.select(auto_top_ups.c.is_on, auto_top_ups.c.stopped_at).where(auto_top_ups.c.team_id == team_id)
-    ).first()
-    if row is None or not row.is_on:
+    standing = auto_top_ups.stand(connection, team_id, now=now)
+    if standing is None:
         return "Auto top-up is off."
-    if row.stopped_at is not None:
-        return "Auto top-up has stopped and charges nothing until somebody looks at it."
-    return "Auto top-up is on; if its charges succeed, nothing stops."
+    return auto_top_up_terms.words(standing, auto_top_ups.decide(standing, now=now))
 
 
 def about(connection: Connection, team_id: str, rules: Rules) -> About:
@@ -253,26 +247,7 @@ def has_top_up_coming(connection: Connection, team_id: str, *, now: datetime) ->
     )
     if connection.execute(is_open).first() is not None:
         return True
-    usable = sa.exists().where(
-        cards.c.team_id == team_id,
-        cards.c.deleted_at.is_(None),
-        sa.or_(cards.c.id == auto_top_ups.c.card_id, sa.and_(auto_top_ups.c.card_id.is_(None), cards.c.is_default)),
-    )
-    policy = connection.execute(
-        sa.select(auto_top_ups.c.last_claimed_at, auto_top_ups.c.next_attempt_at)
-        .join(teams, teams.c.id == auto_top_ups.c.team_id)
-        .where(
-            auto_top_ups.c.team_id == team_id,
-            auto_top_ups.c.is_on,
-            auto_top_ups.c.stopped_at.is_(None),
-            teams.c.frozen_at.is_(None),
-            usable,
-        )
-    ).first()
-    if policy is None:
-        return False
-    cool_at = now if policy.last_claimed_at is None else max(now, policy.last_claimed_at + COOLDOWN)
-    return policy.next_attempt_at is None or bool(policy.next_attempt_at <= cool_at)
+    return auto_top_ups.is_coming(connection, team_id, now=now)
 
 
 def waits(connection: Connection, team_id: str, rules: Rules, *, now: datetime) -> bool:

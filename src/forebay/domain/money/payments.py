@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.money import ledger, payment_attempts, receipts
+from forebay.domain.money import auto_top_ups, ledger, payment_attempts, receipts
 from forebay.domain.money.ledger import Posting, account_id
 from forebay.domain.money.payment_attempts import Attempt
 from forebay.domain.money.receipts import Seller
@@ -136,6 +136,7 @@ def credit(connection: Connection, attempt: Attempt, facts: Facts, *, now: datet
     )
     connection.execute(sa.insert(payments).values(**msgspec.structs.asdict(payment)))
     payment_attempts.note_succeeded(connection, attempt, facts.payment_id, now=now)
+    auto_top_ups.note_success(connection, attempt)
     note(connection, payment, "payment.credit", facts.amount_micros, now=now)
     return payment
 
