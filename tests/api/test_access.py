@@ -218,6 +218,7 @@ BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ("POST", "/api/operator/teams/{team_id}/unfreeze"): lambda _: {"reason": "x"},
     ("DELETE", "/api/operator/teams/{team_id}"): lambda _: {"reason": "x"},
     ("POST", "/api/operator/deployments/{deployment_id}/terminate"): lambda _: {"reason": "x"},
+    ("PUT", "/api/teams/{team_id}/auto-top-up"): lambda _: {"isOn": False},
     ("POST", "/api/teams/{team_id}/cards"): lambda _: {},
     ("POST", "/api/teams/{team_id}/top-ups"): lambda _: {"amount": 50, "clientKey": "click"},
     ("POST", "/api/ssh-keys"): lambda attempt: {

@@ -11,8 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from forebay.api.route import Route
-from forebay.domain.money import cards
-from forebay.domain.people.roles import Role
+from forebay.domain.money import auto_top_up_terms, cards
+from forebay.domain.money.auto_top_up_terms import Terms
+from forebay.domain.people.access import Caller, TeamContext
+from forebay.domain.people.roles import MemberMode, Role
 from forebay.storage.tables import activity, deployments, users
 from tests.api.authenticator import Authenticator, add_passkey
 from tests.api.cloud import ROUTES, Cloud, Person, new_public_key
@@ -68,6 +70,27 @@ class Acts:
         )
         with self.cloud.database.begin() as connection:
             return cards.add(connection, self.team, facts, created_by=None, now=self.cloud.clock.now()).id
+
+    def auto_top_up(self) -> Request:
+        """It is on, and may have stopped."""
+        terms = Terms(threshold_micros=20_000_000, amount_micros=50_000_000, max_charge_micros=50_000_000)
+        self.card()
+        with self.cloud.database.begin() as connection:
+            caller = Caller(
+                user_id=self.olga.id, email="", name="", is_operator=False, api_access="none", current_team_id=None
+            )
+            context = TeamContext(
+                caller=caller,
+                team_id=self.team,
+                team_name="",
+                slug="",
+                number=1,
+                role=Role.owner,
+                member_mode=MemberMode.deploy_only,
+                is_frozen=False,
+            )
+            auto_top_up_terms.put(connection, context, terms, is_agreed=True, now=self.cloud.clock.now())
+        return self.of_team("/auto-top-up/try-again")
 
     def mine(self, path: str, body: Any = None) -> Request:
         """Olga asks."""
@@ -280,6 +303,8 @@ HOW: dict[tuple[str, str], Callable[[Acts], Request]] = {
     ("POST", "/api/teams/{team_id}/credit-moves"): lambda acts: acts.of_team(
         "/credit-moves", {"toTeamId": acts.olga.team, "amount": 1}
     ),
+    ("PUT", "/api/teams/{team_id}/auto-top-up"): lambda acts: acts.of_team("/auto-top-up", {"isOn": False}),
+    ("POST", "/api/teams/{team_id}/auto-top-up/try-again"): Acts.auto_top_up,
     ("PUT", "/api/teams/{team_id}/cards/{card_id}/default"): lambda acts: acts.of_team(f"/cards/{acts.card()}/default"),
     ("DELETE", "/api/teams/{team_id}/cards/{card_id}"): lambda acts: acts.of_team(f"/cards/{acts.card()}"),
     ("POST", "/api/ssh-keys"): lambda acts: acts.mine(

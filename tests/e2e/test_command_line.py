@@ -244,6 +244,10 @@ def money(server: Cloud, person: Terminal) -> None:
     person.types("statement")
     other = server.facts["teams"][1]
     assert "has $1.00 more" in person.types("move-credits", "1", other["slug"])
+    assert "Auto top-up is off" in person.types("auto-top-up", "show")
+    assert "Auto top-up is off" in person.types("auto-top-up", "off")
+    assert "Cards are not set up" in person.types("auto-top-up", "set", "20", "50", status=1)
+    assert "Turn it on first" in person.types("auto-top-up", "try-again", status=1)
 
 
 def test_the_help_comes_at_once() -> None:

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Literal
 
+from forebay.api import auto_top_ups
+from forebay.api.auto_top_ups import AutoTopUp
 from forebay.api.call import Call
 from forebay.api.envelope import Wire, iso
 from forebay.api.route import route
@@ -41,6 +43,8 @@ class Billing(Wire):
     """Since when nothing runs for lack of credits."""
     disks_deleted_at: str | None
     """When the disks of stopped machines are deleted, or were."""
+    auto_top_up: AutoTopUp | None
+    """For those who may manage billing; null for others."""
 
 
 @route(
@@ -72,6 +76,7 @@ def show(call: Call, team_id: str) -> Billing:
         waiting_until=at(state.waiting_until),
         stopped_at=at(state.stopped_at),
         disks_deleted_at=at(state.disks_deleted_at),
+        auto_top_up=auto_top_ups.shown(call, team_id) if call.team.reach(Permission.manage_billing) else None,
     )
 
 

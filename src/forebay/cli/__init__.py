@@ -6,6 +6,7 @@ from forebay import __version__
 from forebay.cli import (
     activity,
     api_keys,
+    auto_top_ups,
     balance,
     invitations,
     login,
@@ -31,7 +32,7 @@ app = typer.Typer(
     add_completion=True,
 )
 login.add_to(app)
-for noun in (teams, members, invitations, api_keys, ssh_keys):
+for noun in (teams, members, invitations, api_keys, ssh_keys, auto_top_ups):
     app.add_typer(noun.app)
 for several in (activity, balance, usage, transactions, statements, start_again):
     several.add_to(app)

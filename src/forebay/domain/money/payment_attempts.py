@@ -159,9 +159,13 @@ def open_pages(connection: Connection, team_id: str) -> list[Attempt]:
     return [to_attempt(row) for row in rows]
 
 
-def of_team(connection: Connection, team_id: str, *, page: int = 1, limit: int = 20) -> tuple[list[Attempt], int]:
-    """A team's attempts, newest first, the pages counted from 1; and how many there are."""
+def of_team(
+    connection: Connection, team_id: str, *, page: int = 1, limit: int = 20, path: Path | None = None
+) -> tuple[list[Attempt], int]:
+    """A team's attempts, newest first, all or those of one path, the pages from 1; and how many there are."""
     mine = payment_attempts.c.team_id == team_id
+    if path is not None:
+        mine = sa.and_(mine, payment_attempts.c.path == path.value)
     total = connection.execute(sa.select(sa.func.count()).select_from(payment_attempts).where(mine)).scalar() or 0
     rows = connection.execute(
         sa.select(*COLUMNS)
