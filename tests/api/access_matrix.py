@@ -102,7 +102,7 @@ GET /api/operator/teams/{team_id}  401 401 401 403 403 403 403 403 403 403 403 4
 POST /api/operator/teams/{team_id}/grants  401 401 401 403 403 403 403 403 403 403 403 403 403 403 201
 POST /api/operator/teams/{team_id}/grants/{transfer_id}/take-back 401 401 401 403 403 403 403 403 403 403 403 403 403 403 404
 POST /api/operator/teams/{team_id}/freeze  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
-POST /api/operator/teams/{team_id}/unfreeze  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+POST /api/operator/teams/{team_id}/unfreeze  401 401 401 403 403 403 403 403 403 403 403 403 403 403 409
 DELETE /api/operator/teams/{team_id}  401 401 401 403 403 403 403 403 403 403 403 403 403 403 409
 POST /api/operator/deployments/{deployment_id}/terminate  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
 GET /api/operator/activity  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
