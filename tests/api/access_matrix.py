@@ -1,6 +1,6 @@
 """Who gets which answer from every route: one row a route, one column a caller. A test holds the server to it.
 
-Callers, all but the last two with an API key:
+Callers, all but nobody and the last two with an API key:
 
     nobody      no key at all                   looking     the owner, key narrowed to seeing the team
     revoked     the owner's key, revoked        reader      a member of a read-only team
@@ -9,140 +9,140 @@ Callers, all but the last two with an API key:
     removed     a member until a moment ago     admin       an admin
     operator    of the platform, no member      owner       the owner
     elsewhere   the owner, key narrowed to      person      the owner, signed in: a session
-                another team
+                another team                    operating   an operator, signed in
 """
 
 CALLERS = (
     "nobody", "revoked", "expired", "stranger", "removed", "operator", "elsewhere", "looking", "reader", "deployer",
-    "starter", "admin", "owner", "person",
+    "starter", "admin", "owner", "person", "operating",
 )  # fmt: skip
 
 ROWS = """
-                                          nob rev exp str rem ope els loo rea dep sta adm own per
-GET /api/providers                        200 200 200 200 200 200 200 200 200 200 200 200 200 200
-GET /api/gpu-offers                       200 200 200 200 200 200 200 200 200 200 200 200 200 200
-GET /api/kubernetes/versions              200 200 200 200 200 200 200 200 200 200 200 200 200 200
-GET /api/kubernetes/{cluster_id}/health   401 401 401 404 404 404 404 404 404 404 404 404 404 404
+                                          nob rev exp str rem ope els loo rea dep sta adm own per ope
+GET /api/providers                        200 200 200 200 200 200 200 200 200 200 200 200 200 200 200
+GET /api/gpu-offers                       200 200 200 200 200 200 200 200 200 200 200 200 200 200 200
+GET /api/kubernetes/versions              200 200 200 200 200 200 200 200 200 200 200 200 200 200 200
+GET /api/kubernetes/{cluster_id}/health   401 401 401 404 404 404 404 404 404 404 404 404 404 404 404
 
-POST /api/auth/sign-up                    202 202 202 202 202 202 202 202 202 202 202 202 202 202
-POST /api/auth/verify                     400 400 400 400 400 400 400 400 400 400 400 400 400 400
-POST /api/auth/sign-in                    401 401 401 401 401 401 401 401 401 401 401 401 401 401
-POST /api/auth/step-up                    401 401 401 403 403 403 403 403 403 403 403 403 403 400
-POST /api/auth/forgot-password            202 202 202 202 202 202 202 202 202 202 202 202 202 202
-POST /api/auth/reset-password             400 400 400 400 400 400 400 400 400 400 400 400 400 400
-POST /api/auth/password                   401 401 401 403 403 403 403 403 403 403 403 403 403 200
-GET /api/auth/factors                     401 401 401 403 403 403 403 403 403 403 403 403 403 200
-POST /api/auth/totp                       401 401 401 403 403 403 403 403 403 403 403 403 403 200
-POST /api/auth/totp/confirm               401 401 401 403 403 403 403 403 403 403 403 403 403 400
-DELETE /api/auth/totp                     401 401 401 403 403 403 403 403 403 403 403 403 403 409
-POST /api/auth/recovery-codes             401 401 401 403 403 403 403 403 403 403 403 403 403 409
-POST /api/auth/change-address             400 400 400 400 400 400 400 400 400 400 400 400 400 400
-POST /api/me/email                        401 401 401 403 403 403 403 403 403 403 403 403 403 202
-DELETE /api/me/email                      401 401 401 403 403 403 403 403 403 403 403 403 403 200
-PATCH /api/me                             401 401 401 403 403 403 403 403 403 403 403 403 403 200
-POST /api/auth/sign-out                   401 401 401 403 403 403 403 403 403 403 403 403 403 200
-POST /api/auth/cli                        200 200 200 200 200 200 200 200 200 200 200 200 200 200
-POST /api/auth/cli/token                  400 400 400 400 400 400 400 400 400 400 400 400 400 400
-POST /api/auth/passkeys/options           401 401 401 403 403 403 403 403 403 403 403 403 403 200
-POST /api/auth/passkeys                   401 401 401 403 403 403 403 403 403 403 403 403 403 400
-GET /api/auth/passkeys                    401 401 401 403 403 403 403 403 403 403 403 403 403 200
-PATCH /api/auth/passkeys/{passkey_id}     401 401 401 403 403 403 403 403 403 403 403 403 403 200
-DELETE /api/auth/passkeys/{passkey_id}    401 401 401 403 403 403 403 403 403 403 403 403 403 200
-POST /api/auth/passkey-sign-in/options    200 200 200 200 200 200 200 200 200 200 200 200 200 200
-POST /api/auth/passkey-sign-in            400 400 400 400 400 400 400 400 400 400 400 400 400 400
-POST /api/auth/step-up/passkey            401 401 401 403 403 403 403 403 403 403 403 403 403 400
-GET /api/auth/sessions                    401 401 401 403 403 403 403 403 403 403 403 403 403 200
-POST /api/auth/second-factor              400 400 400 400 400 400 400 400 400 400 400 400 400 400
-DELETE /api/auth/sessions                 401 401 401 403 403 403 403 403 403 403 403 403 403 200
-DELETE /api/auth/sessions/{session_id}    401 401 401 403 403 403 403 403 403 403 403 403 403 200
+POST /api/auth/sign-up                    202 202 202 202 202 202 202 202 202 202 202 202 202 202 202
+POST /api/auth/verify                     400 400 400 400 400 400 400 400 400 400 400 400 400 400 400
+POST /api/auth/sign-in                    401 401 401 401 401 401 401 401 401 401 401 401 401 401 401
+POST /api/auth/step-up                    401 401 401 403 403 403 403 403 403 403 403 403 403 400 400
+POST /api/auth/forgot-password            202 202 202 202 202 202 202 202 202 202 202 202 202 202 202
+POST /api/auth/reset-password             400 400 400 400 400 400 400 400 400 400 400 400 400 400 400
+POST /api/auth/password                   401 401 401 403 403 403 403 403 403 403 403 403 403 200 200
+GET /api/auth/factors                     401 401 401 403 403 403 403 403 403 403 403 403 403 200 200
+POST /api/auth/totp                       401 401 401 403 403 403 403 403 403 403 403 403 403 200 200
+POST /api/auth/totp/confirm               401 401 401 403 403 403 403 403 403 403 403 403 403 400 409
+DELETE /api/auth/totp                     401 401 401 403 403 403 403 403 403 403 403 403 403 409 409
+POST /api/auth/recovery-codes             401 401 401 403 403 403 403 403 403 403 403 403 403 409 409
+POST /api/auth/change-address             400 400 400 400 400 400 400 400 400 400 400 400 400 400 400
+POST /api/me/email                        401 401 401 403 403 403 403 403 403 403 403 403 403 202 202
+DELETE /api/me/email                      401 401 401 403 403 403 403 403 403 403 403 403 403 200 404
+PATCH /api/me                             401 401 401 403 403 403 403 403 403 403 403 403 403 200 200
+POST /api/auth/sign-out                   401 401 401 403 403 403 403 403 403 403 403 403 403 200 200
+POST /api/auth/cli                        200 200 200 200 200 200 200 200 200 200 200 200 200 200 200
+POST /api/auth/cli/token                  400 400 400 400 400 400 400 400 400 400 400 400 400 400 400
+POST /api/auth/passkeys/options           401 401 401 403 403 403 403 403 403 403 403 403 403 200 200
+POST /api/auth/passkeys                   401 401 401 403 403 403 403 403 403 403 403 403 403 400 400
+GET /api/auth/passkeys                    401 401 401 403 403 403 403 403 403 403 403 403 403 200 200
+PATCH /api/auth/passkeys/{passkey_id}     401 401 401 403 403 403 403 403 403 403 403 403 403 200 404
+DELETE /api/auth/passkeys/{passkey_id}    401 401 401 403 403 403 403 403 403 403 403 403 403 200 404
+POST /api/auth/passkey-sign-in/options    200 200 200 200 200 200 200 200 200 200 200 200 200 200 200
+POST /api/auth/passkey-sign-in            400 400 400 400 400 400 400 400 400 400 400 400 400 400 400
+POST /api/auth/step-up/passkey            401 401 401 403 403 403 403 403 403 403 403 403 403 400 400
+GET /api/auth/sessions                    401 401 401 403 403 403 403 403 403 403 403 403 403 200 200
+POST /api/auth/second-factor              400 400 400 400 400 400 400 400 400 400 400 400 400 400 400
+DELETE /api/auth/sessions                 401 401 401 403 403 403 403 403 403 403 403 403 403 200 200
+DELETE /api/auth/sessions/{session_id}    401 401 401 403 403 403 403 403 403 403 403 403 403 200 404
 
-GET /api/me                               401 401 401 200 200 200 200 200 200 200 200 200 200 200
-GET /api/me/activity                      401 401 401 403 403 403 403 403 403 403 403 403 403 200
-GET /api/me/export                        401 401 401 403 403 403 403 403 403 403 403 403 403 200
-DELETE /api/me                            401 401 401 403 403 403 403 403 403 403 403 403 403 400
-PUT /api/me/current-team                  401 401 401 404 404 404 404 403 403 403 403 403 403 200
-GET /api/api-keys                         401 401 401 403 403 403 403 403 403 403 403 403 403 200
-POST /api/api-keys                        401 401 401 403 403 403 403 403 403 403 403 403 403 201
-PATCH /api/api-keys/{key_id}              401 401 401 403 403 403 403 403 403 403 403 403 403 200
-POST /api/api-keys/{key_id}/rotate        401 401 401 403 403 403 403 403 403 403 403 403 403 201
-DELETE /api/api-keys/{key_id}             401 401 401 403 403 403 403 403 403 403 403 403 403 200
-GET /api/api-access                       401 401 401 200 200 200 200 200 200 200 200 200 200 200
-POST /api/api-access                      401 401 401 403 403 403 403 403 403 403 403 403 403 200
+GET /api/me                               401 401 401 200 200 200 200 200 200 200 200 200 200 200 200
+GET /api/me/activity                      401 401 401 403 403 403 403 403 403 403 403 403 403 200 200
+GET /api/me/export                        401 401 401 403 403 403 403 403 403 403 403 403 403 200 200
+DELETE /api/me                            401 401 401 403 403 403 403 403 403 403 403 403 403 400 400
+PUT /api/me/current-team                  401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
+GET /api/api-keys                         401 401 401 403 403 403 403 403 403 403 403 403 403 200 200
+POST /api/api-keys                        401 401 401 403 403 403 403 403 403 403 403 403 403 201 201
+PATCH /api/api-keys/{key_id}              401 401 401 403 403 403 403 403 403 403 403 403 403 200 404
+POST /api/api-keys/{key_id}/rotate        401 401 401 403 403 403 403 403 403 403 403 403 403 201 404
+DELETE /api/api-keys/{key_id}             401 401 401 403 403 403 403 403 403 403 403 403 403 200 404
+GET /api/api-access                       401 401 401 200 200 200 200 200 200 200 200 200 200 200 200
+POST /api/api-access                      401 401 401 403 403 403 403 403 403 403 403 403 403 200 200
 
-GET /api/teams                            401 401 401 200 200 200 200 200 200 200 200 200 200 200
-POST /api/teams                           401 401 401 403 403 403 403 403 403 403 403 403 403 201
-PATCH /api/teams/{team_id}                401 401 401 404 404 404 404 403 403 403 403 403 403 200
-GET /api/teams/{team_id}/permissions      401 401 401 404 404 404 404 200 200 200 200 200 200 200
-POST /api/teams/{team_id}/leave           401 401 401 404 404 404 404 403 403 403 403 403 403 409
-POST /api/teams/{team_id}/transfer-ownership       401 401 401 404 404 404 404 403 403 403 403 403 403 400
-GET /api/teams/{team_id}/members                   401 401 401 404 404 404 404 200 200 200 200 200 200 200
-PATCH /api/teams/{team_id}/members/{user_id}       401 401 401 404 404 404 404 403 403 403 403 403 403 200
-DELETE /api/teams/{team_id}/members/{user_id}      401 401 401 404 404 404 404 403 403 403 403 403 403 200
-GET /api/teams/{team_id}/invitations               401 401 401 404 404 404 404 403 403 403 403 403 403 200
-POST /api/teams/{team_id}/invitations              401 401 401 404 404 404 404 403 403 403 403 403 403 201
-POST /api/teams/{team_id}/invitations/{invitation_id}/resend  401 401 401 404 404 404 404 403 403 403 403 403 403 200
-DELETE /api/teams/{team_id}/invitations/{invitation_id}       401 401 401 404 404 404 404 403 403 403 403 403 403 200
-GET /api/invitations/{token}                       200 200 200 200 200 200 200 200 200 200 200 200 200 200
-POST /api/invitations/{token}/decline              200 200 200 200 200 200 200 200 200 200 200 200 200 200
-POST /api/invitations/{token}/accept               401 401 401 403 403 403 403 403 403 403 403 403 403 200
-GET /api/teams/{team_id}                  401 401 401 404 404 404 404 200 200 200 200 200 200 200
-POST /api/teams/{team_id}/members/{user_id}/off-board 401 401 401 404 404 404 404 403 403 403 403 403 403 200
-DELETE /api/teams/{team_id}               401 401 401 404 404 404 404 403 403 403 403 403 403 409
-GET /api/teams/{team_id}/activity         401 401 401 404 404 404 404 403 403 403 403 200 200 200
-GET /api/teams/{team_id}/activity.csv     401 401 401 404 404 404 404 403 403 403 403 200 200 200
-GET /api/balance                          401 401 401 200 200 200 200 200 200 200 200 200 200 200
+GET /api/teams                            401 401 401 200 200 200 200 200 200 200 200 200 200 200 200
+POST /api/teams                           401 401 401 403 403 403 403 403 403 403 403 403 403 201 201
+PATCH /api/teams/{team_id}                401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
+GET /api/teams/{team_id}/permissions      401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+POST /api/teams/{team_id}/leave           401 401 401 404 404 404 404 403 403 403 403 403 403 409 404
+POST /api/teams/{team_id}/transfer-ownership       401 401 401 404 404 404 404 403 403 403 403 403 403 400 404
+GET /api/teams/{team_id}/members                   401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+PATCH /api/teams/{team_id}/members/{user_id}       401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
+DELETE /api/teams/{team_id}/members/{user_id}      401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
+GET /api/teams/{team_id}/invitations               401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
+POST /api/teams/{team_id}/invitations              401 401 401 404 404 404 404 403 403 403 403 403 403 201 404
+POST /api/teams/{team_id}/invitations/{invitation_id}/resend  401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
+DELETE /api/teams/{team_id}/invitations/{invitation_id}       401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
+GET /api/invitations/{token}                       200 200 200 200 200 200 200 200 200 200 200 200 200 200 200
+POST /api/invitations/{token}/decline              200 200 200 200 200 200 200 200 200 200 200 200 200 200 200
+POST /api/invitations/{token}/accept               401 401 401 403 403 403 403 403 403 403 403 403 403 200 403
+GET /api/teams/{team_id}                  401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+POST /api/teams/{team_id}/members/{user_id}/off-board 401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
+DELETE /api/teams/{team_id}               401 401 401 404 404 404 404 403 403 403 403 403 403 409 404
+GET /api/teams/{team_id}/activity         401 401 401 404 404 404 404 403 403 403 403 200 200 200 404
+GET /api/teams/{team_id}/activity.csv     401 401 401 404 404 404 404 403 403 403 403 200 200 200 404
+GET /api/balance                          401 401 401 200 200 200 200 200 200 200 200 200 200 200 200
 
-GET /api/operator/users  401 401 401 403 403 403 403 403 403 403 403 403 403 403
-POST /api/operator/users/{user_id}/end-sessions  401 401 401 403 403 403 403 403 403 403 403 403 403 403
-POST /api/operator/users/{user_id}/remove-second-factor  401 401 401 403 403 403 403 403 403 403 403 403 403 403
-GET /api/operator/api-access  401 401 401 403 403 403 403 403 403 403 403 403 403 403
-POST /api/operator/api-access/{user_id}  401 401 401 403 403 403 403 403 403 403 403 403 403 403
-GET /api/operator/teams  401 401 401 403 403 403 403 403 403 403 403 403 403 403
-GET /api/operator/teams/{team_id}  401 401 401 403 403 403 403 403 403 403 403 403 403 403
-POST /api/operator/teams/{team_id}/grants  401 401 401 403 403 403 403 403 403 403 403 403 403 403
-POST /api/operator/teams/{team_id}/grants/{transfer_id}/take-back 401 401 401 403 403 403 403 403 403 403 403 403 403 403
-POST /api/operator/teams/{team_id}/freeze  401 401 401 403 403 403 403 403 403 403 403 403 403 403
-POST /api/operator/teams/{team_id}/unfreeze  401 401 401 403 403 403 403 403 403 403 403 403 403 403
-DELETE /api/operator/teams/{team_id}  401 401 401 403 403 403 403 403 403 403 403 403 403 403
-POST /api/operator/deployments/{deployment_id}/terminate  401 401 401 403 403 403 403 403 403 403 403 403 403 403
-GET /api/operator/activity  401 401 401 403 403 403 403 403 403 403 403 403 403 403
-GET /api/operator/alerts  401 401 401 403 403 403 403 403 403 403 403 403 403 403
+GET /api/operator/users  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+POST /api/operator/users/{user_id}/end-sessions  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+POST /api/operator/users/{user_id}/remove-second-factor  401 401 401 403 403 403 403 403 403 403 403 403 403 403 409
+GET /api/operator/api-access  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+POST /api/operator/api-access/{user_id}  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+GET /api/operator/teams  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+GET /api/operator/teams/{team_id}  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+POST /api/operator/teams/{team_id}/grants  401 401 401 403 403 403 403 403 403 403 403 403 403 403 201
+POST /api/operator/teams/{team_id}/grants/{transfer_id}/take-back 401 401 401 403 403 403 403 403 403 403 403 403 403 403 404
+POST /api/operator/teams/{team_id}/freeze  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+POST /api/operator/teams/{team_id}/unfreeze  401 401 401 403 403 403 403 403 403 403 403 403 403 403 409
+DELETE /api/operator/teams/{team_id}  401 401 401 403 403 403 403 403 403 403 403 403 403 403 409
+POST /api/operator/deployments/{deployment_id}/terminate  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+GET /api/operator/activity  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+GET /api/operator/alerts  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
 
-GET /api/ssh-keys                         401 401 401 404 404 404 404 200 200 200 200 200 200 200
-POST /api/ssh-keys                        401 401 401 404 404 404 404 403 403 403 403 201 201 201
-GET /api/ssh-keys/{key_id}                401 401 401 404 404 404 404 200 200 200 200 200 200 200
-DELETE /api/ssh-keys/{key_id}             401 401 401 404 404 404 404 403 403 403 403 200 200 200
+GET /api/ssh-keys                         401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+POST /api/ssh-keys                        401 401 401 404 404 404 404 403 403 403 403 201 201 201 404
+GET /api/ssh-keys/{key_id}                401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+DELETE /api/ssh-keys/{key_id}             401 401 401 404 404 404 404 403 403 403 403 200 200 200 404
 
-POST /api/deployments                     401 401 401 404 404 404 404 403 403 201 201 201 201 201
-GET /api/deployments                      401 401 401 404 404 404 404 200 200 200 200 200 200 200
-GET /api/deployments/{deployment_id}      401 401 401 404 404 404 404 200 200 200 200 200 200 200
-PATCH /api/deployments/{deployment_id}    401 401 401 404 404 404 404 403 403 403 200 200 200 200
-DELETE /api/deployments/{deployment_id}   401 401 401 404 404 404 404 403 403 403 200 200 200 200
-GET /api/deployments/{deployment_id}/can-terminate  401 401 401 404 404 404 404 200 200 200 200 200 200 200
-GET /api/deployments/{deployment_id}/events         401 401 401 404 404 404 404 200 200 200 200 200 200 200
-POST /api/deployments/{deployment_id}/stop          401 401 401 404 404 404 404 403 403 403 200 200 200 200
-POST /api/deployments/{deployment_id}/start         401 401 401 404 404 404 404 403 403 403 409 409 409 409
+POST /api/deployments                     401 401 401 404 404 404 404 403 403 201 201 201 201 201 404
+GET /api/deployments                      401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+GET /api/deployments/{deployment_id}      401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+PATCH /api/deployments/{deployment_id}    401 401 401 404 404 404 404 403 403 403 200 200 200 200 404
+DELETE /api/deployments/{deployment_id}   401 401 401 404 404 404 404 403 403 403 200 200 200 200 404
+GET /api/deployments/{deployment_id}/can-terminate  401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+GET /api/deployments/{deployment_id}/events         401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+POST /api/deployments/{deployment_id}/stop          401 401 401 404 404 404 404 403 403 403 200 200 200 200 404
+POST /api/deployments/{deployment_id}/start         401 401 401 404 404 404 404 403 403 403 409 409 409 409 404
 
-POST /api/teams/{team_id}/start-again      401 401 401 404 404 404 404 403 403 200 200 200 200 200
-GET /api/teams/{team_id}/billing           401 401 401 404 404 404 404 200 200 200 200 200 200 200
-POST /api/teams/{team_id}/credit-moves       401 401 401 404 404 404 404 403 403 403 403 403 403 201
-POST /api/stripe/webhook                           409 409 409 409 409 409 409 409 409 409 409 409 409 409
-PUT /api/teams/{team_id}/auto-top-up               401 401 401 404 404 404 404 403 403 403 403 403 403 200
-POST /api/teams/{team_id}/auto-top-up/try-again    401 401 401 404 404 404 404 403 403 403 403 403 403 409
-GET /api/teams/{team_id}/cards                     401 401 401 404 404 404 404 403 403 403 403 403 403 200
-POST /api/teams/{team_id}/cards                    401 401 401 404 404 404 404 403 403 403 403 403 403 409
-PUT /api/teams/{team_id}/cards/{card_id}/default   401 401 401 404 404 404 404 403 403 403 403 403 403 200
-DELETE /api/teams/{team_id}/cards/{card_id}        401 401 401 404 404 404 404 403 403 403 403 403 403 200
-GET /api/teams/{team_id}/card-set-ups/{set_up_id}  401 401 401 404 404 404 404 403 403 403 403 403 403 404
-GET /api/teams/{team_id}/top-ups                   401 401 401 404 404 404 404 403 403 403 403 403 403 200
-POST /api/teams/{team_id}/top-ups                  401 401 401 404 404 404 404 403 403 403 403 403 403 409
-GET /api/teams/{team_id}/top-ups/{top_up_id}       401 401 401 404 404 404 404 403 403 403 403 403 403 404
-GET /api/teams/{team_id}/statements          401 401 401 404 404 404 404 403 403 403 403 403 403 200
-GET /api/teams/{team_id}/statements/{month}  401 401 401 404 404 404 404 403 403 403 403 403 403 200
-GET /api/teams/{team_id}/transactions      401 401 401 404 404 404 404 403 403 403 403 403 403 200
-GET /api/teams/{team_id}/transactions.csv  401 401 401 404 404 404 404 403 403 403 403 403 403 200
-GET /api/teams/{team_id}/usage             401 401 401 404 404 404 404 200 200 200 200 200 200 200
-GET /api/teams/{team_id}/usage.csv         401 401 401 404 404 404 404 200 200 200 200 200 200 200
+POST /api/teams/{team_id}/start-again      401 401 401 404 404 404 404 403 403 200 200 200 200 200 404
+GET /api/teams/{team_id}/billing           401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+POST /api/teams/{team_id}/credit-moves       401 401 401 404 404 404 404 403 403 403 403 403 403 201 404
+POST /api/stripe/webhook                           409 409 409 409 409 409 409 409 409 409 409 409 409 409 409
+PUT /api/teams/{team_id}/auto-top-up               401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
+POST /api/teams/{team_id}/auto-top-up/try-again    401 401 401 404 404 404 404 403 403 403 403 403 403 409 404
+GET /api/teams/{team_id}/cards                     401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
+POST /api/teams/{team_id}/cards                    401 401 401 404 404 404 404 403 403 403 403 403 403 409 404
+PUT /api/teams/{team_id}/cards/{card_id}/default   401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
+DELETE /api/teams/{team_id}/cards/{card_id}        401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
+GET /api/teams/{team_id}/card-set-ups/{set_up_id}  401 401 401 404 404 404 404 403 403 403 403 403 403 404 404
+GET /api/teams/{team_id}/top-ups                   401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
+POST /api/teams/{team_id}/top-ups                  401 401 401 404 404 404 404 403 403 403 403 403 403 409 404
+GET /api/teams/{team_id}/top-ups/{top_up_id}       401 401 401 404 404 404 404 403 403 403 403 403 403 404 404
+GET /api/teams/{team_id}/statements          401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
+GET /api/teams/{team_id}/statements/{month}  401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
+GET /api/teams/{team_id}/transactions      401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
+GET /api/teams/{team_id}/transactions.csv  401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
+GET /api/teams/{team_id}/usage             401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+GET /api/teams/{team_id}/usage.csv         401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
 """
 
 

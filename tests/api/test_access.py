@@ -85,6 +85,8 @@ class Attempt(msgspec.Struct, frozen=True):
     @property
     def credential(self) -> str | None:
         """A session is fresh each time, as some routes end it."""
+        if self.caller == "operating":
+            return self.cloud.person("Otto", credits_micros=0, is_operator=True).session
         if self.caller != "person":
             return self.scene.credentials[self.caller]
         return self.cloud.session(self.scene.owner.id)
@@ -238,6 +240,8 @@ def test_every_caller_gets_what_the_table_says(cloud: Cloud, scene: Scene, route
     row = TABLE.get((route.method, route.path))
     assert row is not None, "a route without a row in tests/api/access_matrix.py"
     found = {caller: ask(Attempt(cloud, scene, caller), route) for caller in CALLERS}
+    with cloud.database.begin() as connection:
+        connection.execute(teams.update().values(frozen_at=None))
     assert found == row
 
 

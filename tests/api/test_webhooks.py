@@ -285,3 +285,10 @@ def ask(url: str, form: dict[str, str]) -> None:
     body = "&".join(f"{name}={value}" for name, value in form.items()).encode()
     with urlopen(Request(url, body, {"authorization": "Bearer sk_test_x"}), timeout=10) as answer:
         assert answer.status == 200
+
+
+def test_the_processor_never_has_to_wait(make_cloud: Callable[..., Cloud]) -> None:
+    cloud = make_cloud(**KEY, stripe_webhook_secret=SECRET, rate_limit_anonymous=2)
+    statuses = [cloud.post("/api/stripe/webhook", raw=b"{}", headers={"stripe-signature": "x"}).status for _ in "12345"]
+    assert statuses == [400] * 5
+    assert [cloud.get("/api/me").status for _ in "123"] == [401, 401, 429]

@@ -275,6 +275,8 @@ class Door:
         would let whoever has a key guess passwords at the key's pace.
         """
         is_open = route.needs is Needs.nothing
+        if not route.is_counted:
+            return None
         if is_open and (route.writes or not incoming.authorization):
             self.limiter.count(incoming.address, self.services.settings.rate_limit_anonymous)
             return None

@@ -51,6 +51,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     is_inline: bool
     """A few indexed reads: run on the event loop where the database is SQLite."""
     writes: bool
+    is_counted: bool
+    """Against the limit of the address it comes from; False where the body is signed and the sender may not wait."""
     is_replayable: bool
     """A retry with the same Idempotency-Key gets the stored answer; False where that would show a secret again."""
     before: Callable[..., Any] | None
@@ -73,7 +75,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def statuses(self) -> list[int]:
         """Every status that this route can answer."""
-        found = {self.status, 429, 503, *self.raises}
+        found = {self.status, 503, *self.raises} | ({429} if self.is_counted else set())
         if self.query is not None or self.method in ("POST", "PUT", "PATCH"):
             found.add(400)
         if self.has_body or self.takes_retry_key:
@@ -106,6 +108,7 @@ def route(
     raises: tuple[int, ...] = (),
     is_inline: bool = False,
     is_recent: bool = False,
+    is_counted: bool = True,
     is_replayable: bool = True,
     writes: bool | None = None,
     before: Callable[..., Any] | None = None,
@@ -133,6 +136,7 @@ def route(
                 raises=raises,
                 is_inline=is_inline,
                 writes=method != "GET" if writes is None else writes,
+                is_counted=is_counted,
                 is_replayable=is_replayable,
                 before=before,
                 function=function,

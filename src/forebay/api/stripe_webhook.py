@@ -19,7 +19,7 @@ class Received(Wire):
     received: bool
 
 
-@route("POST", "/api/stripe/webhook", needs=Needs.nothing, answers=Received, raises=(409,))
+@route("POST", "/api/stripe/webhook", needs=Needs.nothing, answers=Received, raises=(409,), is_counted=False)
 def receive(call: Call) -> Received:
     """Take an event of Stripe's.
 
