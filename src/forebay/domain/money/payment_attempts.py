@@ -20,7 +20,7 @@ from forebay import ids
 from forebay.domain.money import ledger
 from forebay.errors import Conflict
 from forebay.storage.tables import payment_attempts
-from forebay.storage.types import Timestamp
+from forebay.storage.types import ID, Timestamp
 
 LEASE_SECONDS = 180
 """Longer than all calls of one round may take."""
@@ -135,14 +135,17 @@ def by_client_key(connection: Connection, team_id: str, client_key: str) -> Atte
     return select_one(connection, payment_attempts.c.team_id == team_id, payment_attempts.c.client_key == client_key)
 
 
+OPEN_ONE = sa.select(*COLUMNS).where(
+    payment_attempts.c.team_id == sa.bindparam("team", type_=ID),
+    payment_attempts.c.closed_at.is_(None),
+    payment_attempts.c.path != Path.checkout.value,
+)
+
+
 def open_one(connection: Connection, team_id: str) -> Attempt | None:
     """The attempt that has the team's slot."""
-    return select_one(
-        connection,
-        payment_attempts.c.team_id == team_id,
-        payment_attempts.c.closed_at.is_(None),
-        payment_attempts.c.path != Path.checkout.value,
-    )
+    row = connection.execute(OPEN_ONE, {"team": team_id}).first()
+    return None if row is None else to_attempt(row)
 
 
 def open_pages(connection: Connection, team_id: str) -> list[Attempt]:
@@ -203,26 +206,30 @@ def claim(
             details={"topUpId": other.id, "path": other.path.value, "state": other.state.value},
         )
     attempt_id = ids.new_id(now)
-    connection.execute(
-        sa.insert(payment_attempts).values(
-            id=attempt_id,
-            team_id=team_id,
-            path=path.value,
-            state=State.claimed.value,
-            amount_micros=amount_micros,
-            card_id=card_id,
-            request=dict(request),
-            idempotency_key=f"attempt:{attempt_id}",
-            client_key=client_key,
-            requested_by=requested_by,
-            created_at=now,
-            due_at=now,
-            tries=0,
-        )
+    attempt = Attempt(
+        id=attempt_id,
+        team_id=team_id,
+        path=path,
+        state=State.claimed,
+        amount_micros=amount_micros,
+        card_id=card_id,
+        request=dict(request),
+        idempotency_key=f"attempt:{attempt_id}",
+        client_key=client_key,
+        payment_intent_id=None,
+        page_id=None,
+        page_url=None,
+        error_code=None,
+        requested_by=requested_by,
+        created_at=now,
+        closed_at=None,
+        tries=0,
+        lease_token=None,
     )
-    found = find(connection, attempt_id)
-    assert found is not None
-    return found
+    values = {name: getattr(attempt, name) for name in Attempt.__struct_fields__}
+    own = {"path": path.value, "state": State.claimed.value, "due_at": now}
+    connection.execute(sa.insert(payment_attempts), values | own)
+    return attempt
 
 
 def is_any_due(connection: Connection, *, now: datetime) -> bool:
