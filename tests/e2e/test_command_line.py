@@ -27,6 +27,7 @@ PATIENCE_SECONDS = 30
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
 NOT_OVER_THE_CLIENT = {
     "serve", "worker", "migrate", "audit", "doctor", "backup", "restore", "settings", "operator", "image", "version",
+    "payments",
 }  # fmt: skip
 
 BROWSER = """#!{python}
@@ -244,6 +245,7 @@ def money(server: Cloud, person: Terminal) -> None:
     person.types("statement")
     other = server.facts["teams"][1]
     assert "has $1.00 more" in person.types("move-credits", "1", other["slug"])
+    person.types("start-again")
     assert "Auto top-up is off" in person.types("auto-top-up", "show")
     assert "Auto top-up is off" in person.types("auto-top-up", "off")
     assert "Cards are not set up" in person.types("auto-top-up", "set", "20", "50", status=1)
