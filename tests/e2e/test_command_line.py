@@ -26,8 +26,8 @@ from tests.e2e.cloud import PROGRAM, Cloud, cloud, environment, eventually
 PATIENCE_SECONDS = 30
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
 NOT_OVER_THE_CLIENT = {
-    "serve", "worker", "migrate", "audit", "doctor", "backup", "restore", "settings", "operator", "image", "version",
-    "payments",
+    "serve", "worker", "migrate", "audit", "doctor", "backup", "restore", "settings", "operator", "payments", "image",
+    "version",
 }  # fmt: skip
 
 BROWSER = """#!{python}
@@ -243,9 +243,9 @@ def money(server: Cloud, person: Terminal) -> None:
     assert person.json("transactions")["total"] > 0
     assert person.json("usage")["usage"] == []
     person.types("statement")
+    assert "Nothing was stopped" in person.types("start-again")
     other = server.facts["teams"][1]
     assert "has $1.00 more" in person.types("move-credits", "1", other["slug"])
-    person.types("start-again")
     assert "Auto top-up is off" in person.types("auto-top-up", "show")
     assert "Auto top-up is off" in person.types("auto-top-up", "off")
     assert "Cards are not set up" in person.types("auto-top-up", "set", "20", "50", status=1)

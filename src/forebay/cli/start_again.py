@@ -19,6 +19,9 @@ def start_again(here: Here) -> None:
     found = reply.answer
     rows = [[machine.name, machine.id, "starting"] for machine in found.started]
     rows += [[machine.name, machine.id, machine.reason] for machine in found.refused]
-    here.table(reply, ["Machine", "Id", "State"], rows)
+    if rows:
+        here.table(reply, ["Machine", "Id", "State"], rows)
+    else:
+        here.say(reply, "Nothing was stopped for lack of credits that you could start again.")
     if found.refused:
         raise typer.Exit(REFUSED)

@@ -181,7 +181,7 @@ class LocalProvider:
             if entry is None:
                 return None
             instance = self.instance(entry)
-            return msgspec.structs.replace(instance, host_keys=self.reported_host_keys(instance))
+            return msgspec.structs.replace(instance, host_keys=self.reported_host_keys(entry["Id"], instance))
 
     def stop(self, deployment_id: str) -> None:
         """SIGTERM to everything in it, at most ten seconds, then the end; its disk stays."""
@@ -278,9 +278,12 @@ class LocalProvider:
         """Where Forebay itself tries SSH: always over loopback, on which every published port answers."""
         return None if self.address == "127.0.0.1" else "127.0.0.1"
 
-    def reported_host_keys(self, instance: Instance) -> tuple[str, ...]:
-        """The public host keys that the machine wrote down at its last start; asked for until it has."""
-        key = (instance.deployment_id, instance.started_at)
+    def reported_host_keys(self, identity: str, instance: Instance) -> tuple[str, ...]:
+        """The public host keys that the machine wrote down at its last start; asked for until it has.
+
+        They are remembered by Podman's identity of it: its name may be another machine's within the same second.
+        """
+        key = (identity, instance.started_at)
         if key not in self.host_keys and instance.state is InstanceState.running:
             found = first_boot.host_keys_of(self.logs(instance.deployment_id))
             if not found:
