@@ -10,6 +10,8 @@ from tests.api.cloud import Cloud
 from tests.api.test_top_ups import KEY, Shop
 from tests.payments.bank import DECLINED_LATER
 
+pytestmark = pytest.mark.slow
+
 TERMS: dict[str, Any] = {"threshold": 20, "amount": 100}
 
 

@@ -25,6 +25,8 @@ from tests.payments.bank import DECLINED_LATER, GOOD, NEEDS_HOLDER, NO_FUNDS, Me
 from tests.worker.stage import DOLLAR, Team
 from tests.worker.till import Till, outcome
 
+pytestmark = pytest.mark.slow
+
 URL = "https://cloud.example.org"
 
 
