@@ -21,7 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from forebay.api.call import ALL_ROWS, Asker, Call, Incoming, Services, Tally, TooManyRows
 from forebay.api.denials import Denials
-from forebay.api.envelope import encoder, refusal, written
+from forebay.api.envelope import refusal, written
 from forebay.api.limits import RateLimiter
 from forebay.api.reading import read_body, read_query
 from forebay.api.route import Needs, Route
@@ -239,7 +239,7 @@ class Door:
             except (Forbidden, Stranger) as error:
                 self.note_denial(call, route, wanted_id, error)
                 raise
-            payload = result if isinstance(result, bytes) else encoder.encode(result)
+            _, payload = written(result)
             if retry is not None:
                 kept = payload if route.is_replayable else b""
                 retries.keep(connection, retry, claim, Answer(route.status, kept))
@@ -275,10 +275,9 @@ class Door:
         would let whoever has a key guess passwords at the key's pace.
         """
         is_open = route.needs is Needs.nothing
-        if not route.is_counted:
-            return None
         if is_open and (route.writes or not incoming.authorization):
-            self.limiter.count(incoming.address, self.services.settings.rate_limit_anonymous)
+            if route.is_counted:
+                self.limiter.count(incoming.address, self.services.settings.rate_limit_anonymous)
             return None
         scheme, _, token = incoming.authorization.partition(" ")
         token = token.strip()
