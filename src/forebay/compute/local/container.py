@@ -26,6 +26,7 @@ CPU_PERIOD = 100_000
 CAP_SYS_RESOURCE = 24
 GIGABYTE = 1024**3
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - in the machine
+VOLUMES_AT = "/mnt"
 FRAME_HEADER = 8
 
 KEPT_CAPABILITIES = (
@@ -67,9 +68,17 @@ def shared_memory(size_bytes: int) -> list[str]:
     return ["rw", "nosuid", "nodev", "noexec", "mode=1777", f"size={size_bytes}"]
 
 
+def volumes_mount(folder: Path | None) -> list[dict[str, Any]]:
+    """What makes volumes come and go on a machine: a folder of the host, as a slave of the mounts below it there."""
+    if folder is None:
+        return []
+    options = ["rbind", "rslave", "nosuid", "nodev"]
+    return [{"destination": VOLUMES_AT, "type": "bind", "source": str(folder), "options": options}]
+
+
 def specification(
     spec: LaunchSpec, *, name: str, cloud_id: str, image: str, network: TeamNetwork, port: int, listen_on: str,
-    devices: Sequence[str], resolvers: Sequence[str],
+    devices: Sequence[str], resolvers: Sequence[str], volumes: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """The body of Podman's create call."""
     memory = spec.memory_gb * GIGABYTE
@@ -104,7 +113,8 @@ def specification(
         # A mount of its own: the one that Podman makes is on the host, and is at times still busy when a machine ends.
         "ipcns": {"nsmode": "none"},
         "mounts": [
-            {"destination": SHARED_MEMORY, "type": "tmpfs", "source": "tmpfs", "options": shared_memory(memory // 2)}
+            {"destination": SHARED_MEMORY, "type": "tmpfs", "source": "tmpfs", "options": shared_memory(memory // 2)},
+            *volumes_mount(volumes),
         ],
         "cap_drop": ["all"],
         "cap_add": list(KEPT_CAPABILITIES),
