@@ -210,12 +210,12 @@ def to_wire(row: Sequence[Any], now: int) -> Deployment:
     """A row of `overview` as clients see it."""
     (
         (id_, team_id, created_by, name, status, provider, offer_id, instance_type, region, operating_system),
-        (gpu_type, gpu_model, gpu_count, vcpus, memory, storage, rate, key_id, is_temporary, key_name, fingerprint),
+        (gpu_type, gpu_model, gpu_count, vcpus, memory, storage, rate, list_rate, basis_points),
+        (key_id, is_temporary, key_name, fingerprint),
         (labels, address, user, port, forwards, error, created_at, started_at, stopped_at),
         (charged, charged_through, open_rate, open_started, open_charged),
-    ) = row[:10], row[10:21], row[21:30], row[30:]
+    ) = row[:10], row[10:19], row[19:23], row[23:32], row[32:]
     charged = int(charged or 0)
-    hourly = rate / 1_000_000
     return Deployment(
         id=id_,
         name=name,
@@ -238,10 +238,10 @@ def to_wire(row: Sequence[Any], now: int) -> Deployment:
         stopped_at=iso(stopped_at),
         last_credit_deduction=iso(charged_through),
         total_cost=charged / 1_000_000,
-        hourly_rate=hourly,
-        original_hourly_rate=hourly,
-        discount_percentage=0.0,
-        has_discount=False,
+        hourly_rate=rate / 1_000_000,
+        original_hourly_rate=list_rate / 1_000_000,
+        discount_percentage=basis_points / 100,
+        has_discount=basis_points > 0,
         vcpus=vcpus,
         memory=memory,
         storage=storage,
@@ -273,6 +273,6 @@ def encode_list(rows: Sequence[tuple[Any, ...]], now: int) -> bytes:
     """The JSON of a list. People poll: most rows are what they were a second ago, and are not written anew."""
     parts = []
     for row in rows:
-        accrued = overview.accrued_micros(int(row[30] or 0), row[32], row[33], row[34], now) / 1_000_000
+        accrued = overview.accrued_micros(int(row[-5] or 0), row[-3], row[-2], row[-1], now) / 1_000_000
         parts.append(b"%b%b}" % (encode_start(row), encoder.encode(accrued)))
     return b"[%b]" % b",".join(parts)

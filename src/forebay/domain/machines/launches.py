@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay import ids
-from forebay.domain.machines import offers, ssh_keys
+from forebay.domain.machines import offers, prices, ssh_keys
 from forebay.domain.machines.deployments import (
     Desired,
     Limits,
@@ -72,10 +72,11 @@ def matching_offer(connection: Connection, order: Order) -> Offer:
             ("gpuType", order.gpu_type, offer.gpu_type),
             ("gpuCount", order.gpu_count, offer.gpu_count),
             ("region", order.region, offer.region),
-            ("instanceType", order.instance_type, offer.instance_type),
         )
         if given != right
     }
+    if not offer.is_offered_as(order.instance_type):
+        wrong["instanceType"] = f"must be {offer.instance_type!r} for this offer"
     if order.operating_system not in offer.os_options:
         wrong["operatingSystem"] = f"must be one of {', '.join(offer.os_options)}"
     if order.cloud_init is not None and not offer.supports_cloud_init:
@@ -115,13 +116,13 @@ def launch(connection: Connection, context: TeamContext, order: Order, limits: L
     refuse_too_many(connection, context.caller.user_id, limits.creations, now=now)
     deployment_id = ids.new_id(now)
     key = launch_key(connection, context, order, name or deployment_id, now=now)
-    amount = hold_micros(offer.rate_micros, offer.minimum_runtime_minutes, limits.minimum_micros)
+    price = prices.price_for(connection, context.team_id, offer, order.instance_type, now=now)
+    amount = hold_micros(price.rate_micros, offer.minimum_runtime_minutes, limits.minimum_micros)
     holds.take(connection, team_id=context.team_id, resource_id=deployment_id, amount_micros=amount, now=now)
     offers.reserve(connection, offer)
     taken_over = [
         "provider",
         "pool_id",
-        "instance_type",
         "region",
         "gpu_type",
         "gpu_model",
@@ -129,8 +130,6 @@ def launch(connection: Connection, context: TeamContext, order: Order, limits: L
         "vcpus",
         "memory_gb",
         "storage_gb",
-        "rate_micros",
-        "storage_rate_micros",
         "minimum_runtime_minutes",
         "supports_pause",
     ]
@@ -143,6 +142,7 @@ def launch(connection: Connection, context: TeamContext, order: Order, limits: L
             status=Status.deploying,
             desired=Desired.running,
             offer_id=offer.id,
+            instance_type=order.instance_type,
             operating_system=order.operating_system,
             ssh_key_id=key.id,
             is_ssh_key_temporary=key.is_temporary,
@@ -156,6 +156,7 @@ def launch(connection: Connection, context: TeamContext, order: Order, limits: L
             deploying_since=now,
             due_at=now,
             **{field: getattr(offer, field) for field in taken_over},
+            **msgspec.structs.asdict(price),
         )
     )
     note(connection, deployment_id, "accepted", f"Launch of {offer.name} accepted.", now=now)
