@@ -89,6 +89,15 @@ class PortForward(Wire):
     internal: int
 
 
+class HostKey(Wire):
+    """A public key that the machine proves itself with; `fingerprint` is what `ssh` shows when it asks."""
+
+    type: str
+    fingerprint: str
+    public_key: str
+    """`type base64`, as it stands in a known_hosts file."""
+
+
 class Deployment(Wire):
     """A machine. `ipAddress`, `user`, `sshPort` and `sshCommand` are set together, when SSH answers."""
 
@@ -124,6 +133,8 @@ class Deployment(Wire):
     ssh_command: str | None
     ssh_port: int | None
     port_forwards: list[PortForward]
+    host_keys: list[HostKey]
+    """As the machine reported them when SSH first answered: to be told from any other machine by."""
     volume_ids: list[str]
     kubernetes_addon: None
     created_at: str
@@ -212,9 +223,9 @@ def to_wire(row: Sequence[Any], now: int) -> Deployment:
         (id_, team_id, created_by, name, status, provider, offer_id, instance_type, region, operating_system),
         (gpu_type, gpu_model, gpu_count, vcpus, memory, storage, rate, list_rate, basis_points),
         (key_id, is_temporary, key_name, fingerprint),
-        (labels, address, user, port, forwards, error, created_at, started_at, stopped_at),
+        (labels, address, user, port, forwards, error, created_at, started_at, stopped_at, host_keys),
         (charged, charged_through, open_rate, open_started, open_charged),
-    ) = row[:10], row[10:19], row[19:23], row[23:32], row[32:]
+    ) = row[:10], row[10:19], row[19:23], row[23:-5], row[-5:]
     charged = int(charged or 0)
     return Deployment(
         id=id_,
@@ -248,6 +259,7 @@ def to_wire(row: Sequence[Any], now: int) -> Deployment:
         ssh_command=None if address is None else f"ssh -p {port} {user}@{address}",
         ssh_port=port,
         port_forwards=[] if forwards == "[]" else msgspec.json.decode(forwards, type=list[PortForward]),
+        host_keys=[] if host_keys == "[]" else [HostKey(**key) for key in msgspec.json.decode(host_keys)],
         volume_ids=[],
         kubernetes_addon=None,
         created_at=iso(created_at) or "",

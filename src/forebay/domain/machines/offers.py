@@ -1,8 +1,8 @@
 """Offers: what can be launched, at which price, and whether there is room for it now.
 
 Offers of one pool share its processors, memory, disk and GPUs. Room is what the pool has less what deployments hold
-that the provider has not confirmed to be gone; a launch checks it again with the pool locked (`reserve`), so an offer
-that was accepted has its capacity.
+that the provider has not confirmed to be gone; a launch checks it again with the pool locked (`lock`), so an offer that
+was accepted has its capacity.
 """
 
 from collections.abc import Mapping, Sequence
@@ -157,6 +157,16 @@ def rooms(connection: Connection, pool_id: str | None = None) -> Mapping[str, Ro
     return free
 
 
+def lock(connection: Connection, offer: Offer) -> None:
+    """Let nobody else take room in the offer's pool until the transaction ends."""
+    lock_rows(connection, pools, [offer.pool_id])
+
+
+def in_stock(connection: Connection, offer: Offer) -> int:
+    """How many instances of the offer could be launched now."""
+    return free(connection, [offer])[offer.id]
+
+
 def free(connection: Connection, found: Sequence[Offer]) -> dict[str, int]:
     """How many instances of each of these offers could be launched now, if nothing else is.
 
@@ -195,10 +205,9 @@ def concerned(offer: Offer) -> dict[str, str]:
     return restrictions.subjects(offer.id, offer.pool_id, offer.region, offer.provider)
 
 
-def reserve(connection: Connection, offer: Offer) -> None:
-    """Make sure that one more instance fits; the pool stays locked until the transaction ends. Raises OutOfStock."""
-    lock_rows(connection, pools, [offer.pool_id])
-    if free(connection, [offer])[offer.id] < 1:
+def refuse_full(connection: Connection, offer: Offer) -> None:
+    """Raise OutOfStock unless one more instance can be launched. Who reserves it has the pool locked."""
+    if in_stock(connection, offer) < 1:
         raise OutOfStock(offer.id, why_none(connection, offer))
 
 

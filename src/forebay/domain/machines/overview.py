@@ -44,6 +44,7 @@ OWN = [
     "created_at",
     "started_at",
     "stopped_at",
+    "host_keys",
 ]
 """The deployment's columns in the order of a row; after them come the five of COSTS."""
 

@@ -110,6 +110,7 @@ deployments = sa.Table(
     sa.Column("ssh_user", sa.String(40)),
     sa.Column("ssh_port", sa.Integer),
     sa.Column("port_forwards", Document, nullable=False),
+    sa.Column("host_keys", Document, nullable=False, server_default="[]", comment="as the machine reported them"),
     sa.Column("error", sa.String(500)),
     sa.Column("created_at", Timestamp, nullable=False),
     sa.Column("started_at", Timestamp),
