@@ -246,6 +246,8 @@ MOST = {
     "low_balance_late_hours": 24 * 365,
     "top_up_wait_seconds": 86400,
     "disk_grace_days": 3650,
+    "local_volume_gb_nanos": 1_000_000_000,
+    "local_volumes_gb": 1_000_000,
 }
 """Beyond these a number is a slip of the finger, and no date or sum could be reckoned with it."""
 

@@ -109,8 +109,8 @@ def ssh_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installation(name: str, **settings: Any) -> Iterator[LocalProvider]:
     """A local provider that shares nothing with others on this machine, and leaves nothing behind."""
     with tempfile.TemporaryDirectory(prefix="forebay-") as folder:
-        settings_ = Settings(data_dir=Path(folder), **settings)
-        provider = LocalProvider(settings_, f"test-{name}-{os.getpid()}-{time.time_ns()}")
+        cloud_id = f"test-{name}-{os.getpid()}-{time.time_ns()}"
+        provider = LocalProvider(Settings(data_dir=Path(folder), **settings), cloud_id)
         provider.prepare()
         yield provider
         for instance in provider.observe():

@@ -52,6 +52,7 @@ from forebay.api import (
     top_ups,
     transactions,
     usage,
+    volumes,
 )
 from forebay.api.call import Incoming
 from forebay.api.door import Door
@@ -95,6 +96,7 @@ NOUNS = (
     top_ups,
     transactions,
     usage,
+    volumes,
 )
 """Importing them declares their routes."""
 

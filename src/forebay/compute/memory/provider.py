@@ -28,7 +28,7 @@ from forebay.compute.base import (
     Rejected,
     VolumeRegion,
 )
-from forebay.compute.memory_volumes import REGION, MemoryVolumes
+from forebay.compute.memory.volumes import REGION, MemoryVolumes
 
 POOL = Pool(name="house", vcpus=16, memory_gb=64, storage_gb=1000, gpus=4)
 SMALL = ProviderOffer(
