@@ -50,6 +50,7 @@ class Terminal:
 
     def __init__(self, folder: Path, url: str, person: dict[str, Any]) -> None:
         folder.mkdir()
+        self.folder = folder
         browser = folder / "browser"
         text = BROWSER.format(python=sys.executable, email=person["email"], password=person["password"])
         browser.write_text(text)
@@ -250,6 +251,13 @@ def money(server: Cloud, person: Terminal) -> None:
     assert "Auto top-up is off" in person.types("auto-top-up", "off")
     assert "Cards are not set up" in person.types("auto-top-up", "set", "20", "50", status=1)
     assert "Turn it on first" in person.types("auto-top-up", "try-again", status=1)
+    # With a processor behind it: test_pool.py.
+    assert "Cards are not set up" in person.types("cards", "list")
+    assert "Cards are not set up" in person.types("cards", "add", status=1)
+    assert "There is no card '4242'" in person.types("cards", "default", "4242", status=4)
+    assert "There is no card '4242'" in person.types("cards", "remove", "4242", status=4)
+    assert "Cards are not set up" in person.types("top-up", "50", status=1)
+    assert person.json("top-ups")["takesCards"] is False
 
 
 def test_the_help_comes_at_once() -> None:

@@ -7,6 +7,7 @@ themselves. With --json the answer of the API goes to standard output as it came
 import inspect
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
@@ -92,6 +93,10 @@ class Here:
             if team.is_current_team:
                 return team
         end("There is no current team. Name one with --team, or choose one: forebay teams use TEAM", USAGE)
+
+    def pause(self, seconds: float) -> None:
+        """Wait before asking again."""
+        time.sleep(seconds)
 
     # Answers.
 
