@@ -87,6 +87,8 @@ class ProviderOffer(msgspec.Struct, frozen=True, kw_only=True):
     rate_micros: int
     storage_rate_micros: int
     """What the disk costs while the machine is stopped."""
+    spot_rate_micros: int | None = None
+    """What it costs as a machine that may be taken back; None: it isn't offered so, or `instance_type` says it is."""
     minimum_runtime_minutes: int = 0
     instance_type: str = "DEDICATED"
     interconnect_type: str = ""
