@@ -31,7 +31,7 @@ from forebay.compute.base import (
     Rejected,
     Shell,
 )
-from forebay.compute.memory_shell import MemoryShell
+from forebay.compute.memory.terminals import MemoryShell
 
 POOL = Pool(name="house", vcpus=16, memory_gb=64, storage_gb=1000, gpus=4)
 SMALL = ProviderOffer(
