@@ -236,6 +236,12 @@ def keys(person: Terminal, team: dict[str, Any], folder: Path) -> None:
     assert "SHA256:" in person.types("ssh-keys", "add", public, "--name", "laptop")
     assert "laptop" in person.types("ssh-keys", "list")
     assert "is removed" in person.types("ssh-keys", "remove", "laptop", answer="y")
+    # With machines: test_ssh.py.
+    assert "Nothing that can be launched" in person.types("offers")
+    assert person.json("offers")["data"] == []
+    assert "There is no machine 'train'" in person.types("ssh", "train", status=4)
+    assert "There is no machine 'train'" in person.types("cp", public, "train:", status=4)
+    assert "0 machines are in" in person.types("ssh-config")
 
 
 def money(server: Cloud, person: Terminal) -> None:

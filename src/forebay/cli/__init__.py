@@ -12,6 +12,8 @@ from forebay.cli import (
     invitations,
     login,
     members,
+    offers,
+    ssh,
     ssh_keys,
     start_again,
     statements,
@@ -36,7 +38,7 @@ app = typer.Typer(
 login.add_to(app)
 for noun in (teams, members, invitations, api_keys, ssh_keys, cards, auto_top_ups):
     app.add_typer(noun.app)
-for several in (activity, balance, usage, transactions, statements, top_ups, start_again):
+for several in (activity, balance, usage, transactions, statements, top_ups, start_again, offers, ssh):
     several.add_to(app)
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from forebay.cli.completion import card_names
 from forebay.cli.ending import REFUSED
 from forebay.cli.here import Here, Yes, command, noun, pick, visible
 from forebay.cli.progress import until
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 app = noun("cards", "Saved cards of a team: list, add, default, remove.")
 
-WhichCard = Annotated[str, typer.Argument(help="The card, by its last four digits or id.")]
+WhichCard = Annotated[str, typer.Argument(help="The card, by its last four digits or id.", autocompletion=card_names)]
 NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Don't open the page, only say where it is.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Don't wait for what comes of it.")]
 
