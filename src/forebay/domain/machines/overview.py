@@ -29,6 +29,8 @@ OWN = [
     "memory_gb",
     "storage_gb",
     "rate_micros",
+    "list_rate_micros",
+    "discount_basis_points",
     "ssh_key_id",
     "is_ssh_key_temporary",
     "ssh_key_name",
@@ -42,6 +44,7 @@ OWN = [
     "created_at",
     "started_at",
     "stopped_at",
+    "host_keys",
 ]
 """The deployment's columns in the order of a row; after them come the five of COSTS."""
 

@@ -4,6 +4,15 @@ from forebay.storage.tables.base import metadata
 from forebay.storage.tables.low_balance import low_balances
 from forebay.storage.tables.machines import deployment_events, deployments, offers, pools, ssh_keys
 from forebay.storage.tables.money import accounts, cycles, entries, holds, segments, transfers, usage_lines
+from forebay.storage.tables.operators import (
+    discounts,
+    offer_terms,
+    orphans,
+    price_changes,
+    price_notices,
+    provider_states,
+    restrictions,
+)
 from forebay.storage.tables.payments import (
     auto_top_ups,
     card_set_ups,
@@ -54,6 +63,7 @@ __all__ = [
     "cycles",
     "deployment_events",
     "deployments",
+    "discounts",
     "email_changes",
     "entries",
     "event_polls",
@@ -67,12 +77,18 @@ __all__ = [
     "mails",
     "memberships",
     "metadata",
+    "offer_terms",
     "offers",
+    "orphans",
     "passkeys",
     "payment_attempts",
     "payments",
     "pools",
+    "price_changes",
+    "price_notices",
+    "provider_states",
     "recovery_codes",
+    "restrictions",
     "segments",
     "sent_links",
     "sessions",
