@@ -13,6 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,14 +27,15 @@ from tests.compute.conftest import PATIENCE_SECONDS, Lab, answers
 pytestmark = pytest.mark.podman
 
 
-def create_only(lab: Lab, name: str) -> None:
+def create_only(lab: Lab, name: str, **changes: Any) -> None:
     """What a crash between creating and starting leaves behind."""
     provider = lab.provider
-    spec = lab.spec(name)
+    spec = lab.spec(name, **changes)
+    network = provider.team_network(spec.team_number)
     place(
         provider.podman, spec, name=container.name_of(provider.tag, name), cloud_id=provider.cloud_id,
-        image=provider.image, network=provider.team_network(spec.team_number), listen_on=provider.listen_on, gpus=None,
-        resolvers=provider.resolvers,
+        image=provider.image, network=network, listen_on=provider.listen_on, gpus=None, resolvers=provider.resolvers,
+        disk_mounts=provider.disks.make(name, spec.storage_gb, network.uid_base, spec.hostname, provider.resolvers),
     )  # fmt: skip
 
 

@@ -53,6 +53,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """`open_shell` gives a terminal in a running machine."""
     notice: bool = False
     """`warn` tells a running machine that it will be taken back."""
+    disk_quota: bool = False
+    """A machine can write as much as its offer's disk is large, and no more."""
     vm_isolation: bool = False
 
 
