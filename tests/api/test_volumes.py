@@ -130,7 +130,7 @@ def test_a_volume_in_use_stays_and_says_so(cloud: Cloud) -> None:
     pat = cloud.person()
     machine = cloud.running(pat)["id"]
     made = cloud.volume(pat, deploymentId=machine)
-    cloud.provider.use(made["id"])
+    cloud.provider.use_volume(made["id"])
     path, body = f"/api/volumes/{made['id']}/detach", {"deploymentId": machine}
     cloud.post(path, pat.key, body).ok()
     cloud.settle()
@@ -143,7 +143,7 @@ def test_a_volume_in_use_stays_and_says_so(cloud: Cloud) -> None:
     assert "uses /mnt/" in found["error"]
     events = cloud.get(f"/api/deployments/{machine}/events", pat.key).ok()["events"]
     assert events[0]["kind"] == "volume-busy"
-    cloud.provider.use(made["id"], is_in_use=False)
+    cloud.provider.use_volume(made["id"], is_in_use=False)
     cloud.post(path, pat.key, body).ok()
     cloud.settle()
     found = volume(cloud, pat, made["id"])

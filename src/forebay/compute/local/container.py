@@ -8,7 +8,7 @@ from signal import SIGKILL, SIGTERM
 from typing import Any
 
 from forebay.compute.base import Instance, InstanceState, LaunchSpec, PortForward, Rejected
-from forebay.compute.local import first_boot
+from forebay.compute.local import first_boot, notice
 from forebay.compute.local.networks import TeamNetwork
 
 CLOUD = "io.forebay.cloud"
@@ -27,6 +27,7 @@ CAP_SYS_RESOURCE = 24
 GIGABYTE = 1024**3
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - in the machine
 VOLUMES_AT = "/mnt"
+NOTICE_OPTIONS = ("rw", "nosuid", "nodev", "noexec", "mode=0755", "size=1m")
 FRAME_HEADER = 8
 
 KEPT_CAPABILITIES = (
@@ -78,7 +79,8 @@ def volumes_mount(folder: Path | None) -> list[dict[str, Any]]:
 
 def specification(
     spec: LaunchSpec, *, name: str, cloud_id: str, image: str, network: TeamNetwork, port: int, listen_on: str,
-    devices: Sequence[str], resolvers: Sequence[str], volumes: Path | None = None,
+    devices: Sequence[str], resolvers: Sequence[str], disk_mounts: Sequence[dict[str, Any]] = (),
+    volumes: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """The body of Podman's create call."""
     memory = spec.memory_gb * GIGABYTE
@@ -114,6 +116,8 @@ def specification(
         "ipcns": {"nsmode": "none"},
         "mounts": [
             {"destination": SHARED_MEMORY, "type": "tmpfs", "source": "tmpfs", "options": shared_memory(memory // 2)},
+            {"destination": notice.FOLDER, "type": "tmpfs", "source": "tmpfs", "options": list(NOTICE_OPTIONS)},
+            *disk_mounts,
             *volumes_mount(volumes),
         ],
         "cap_drop": ["all"],

@@ -30,6 +30,7 @@ from forebay.compute.base import (
     VolumeRegion,
     VolumeSpec,
 )
+from forebay.compute.local.disks import tune
 from forebay.compute.local.mounts import Mounts
 from forebay.compute.local.offers import DISK_RESERVE_GB, GIGABYTE
 from forebay.compute.local.service import find_program, machine_lock, run
@@ -219,6 +220,7 @@ class Volumes:
                 raise
             place = self.mounts.open(image)
         self.fill(place)
+        tune(place)
         if place.stat().st_uid == 0:
             # Nobody on a machine can give a file to the host's root: this is the first time.
             os.chown(place, owner.uid_base, owner.uid_base)

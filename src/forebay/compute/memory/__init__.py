@@ -1,4 +1,4 @@
-"""A provider without machines, for tests: `provider` is the door and keeps the machines, `volumes` what is stored."""
+"""The provider without machines: `provider` is the door, `terminals` its shells, `volumes` what is stored."""
 
 from forebay.compute.memory.provider import GPU, MINIMUM, POOL, SMALL, MemoryProvider, host_key_of
 

@@ -26,8 +26,11 @@ from forebay.compute.base import (
     ProviderOffer,
     ProviderUnavailable,
     Rejected,
+    Shell,
+    Usage,
     VolumeRegion,
 )
+from forebay.compute.memory.terminals import MemoryShell
 from forebay.compute.memory.volumes import REGION, MemoryVolumes
 
 POOL = Pool(name="house", vcpus=16, memory_gb=64, storage_gb=1000, gpus=4)
@@ -51,6 +54,9 @@ def host_key_of(deployment_id: str) -> str:
     return f"ssh-ed25519 {b64encode(blob).decode()}"
 
 
+UNUSED = Usage(deployment_id="", cpu_seconds=0, gpu_busy=None, untouched_seconds=None)
+
+
 class Machine(msgspec.Struct):
     """What is remembered of one machine."""
 
@@ -59,6 +65,10 @@ class Machine(msgspec.Struct):
     keys: tuple[str, ...]
     starts: int = 0
     """How often it was really started."""
+    notices: list[tuple[str, datetime]] = []
+    """What it was told since its last start: the message, and when it ends."""
+    shells: list[MemoryShell] = []
+    usage: Usage = UNUSED
 
 
 class MemoryProvider(MemoryVolumes):
@@ -82,6 +92,8 @@ class MemoryProvider(MemoryVolumes):
             cloud_init=True,
             pause=can_pause,
             live_keys=True,
+            terminal=True,
+            notice=True,
             volumes=bool(regions),
             volume_resize=bool(regions),
             shared_volumes=bool(regions) and can_share,
@@ -140,6 +152,8 @@ class MemoryProvider(MemoryVolumes):
     def run(self, machine: Machine, verb: str) -> None:
         """Really start it."""
         machine.starts += 1
+        machine.usage = UNUSED
+        machine.notices.clear()
         machine.instance = msgspec.structs.replace(
             machine.instance, state=InstanceState.running, started_at=self.now(), stopped_at=None, exit_reason=None
         )
@@ -148,6 +162,14 @@ class MemoryProvider(MemoryVolumes):
     def observe(self) -> Sequence[Instance]:
         with self.asked("observe"):
             return [machine.instance for machine in self.machines.values()]
+
+    def usage(self) -> Sequence[Usage]:
+        with self.asked("usage"):
+            return [
+                msgspec.structs.replace(machine.usage, deployment_id=deployment_id)
+                for deployment_id, machine in self.machines.items()
+                if machine.instance.state is InstanceState.running
+            ]
 
     def inspect(self, deployment_id: str) -> Instance | None:
         with self.asked("inspect"):
@@ -171,7 +193,9 @@ class MemoryProvider(MemoryVolumes):
 
     def terminate(self, deployment_id: str) -> None:
         with self.asked("terminate"):
-            if self.machines.pop(deployment_id, None) is not None:
+            machine = self.machines.pop(deployment_id, None)
+            if machine is not None:
+                self.hang_up(machine)
                 self.let_go(deployment_id)
                 self.calls.append(("terminate", deployment_id))
 
@@ -190,6 +214,23 @@ class MemoryProvider(MemoryVolumes):
         with self.asked("logs"):
             return f"{deployment_id}: {self.machines[deployment_id].starts} starts\n"[-most_bytes:]
 
+    def open_shell(self, deployment_id: str, columns: int = 80, rows: int = 24) -> Shell:
+        with self.asked("open_shell"):
+            machine = self.machines.get(deployment_id)
+            if machine is None or machine.instance.state is not InstanceState.running:
+                raise Rejected("The machine does not run")
+            machine.shells.append(MemoryShell(columns, rows))
+            return machine.shells[-1]
+
+    def warn(self, deployment_id: str, message: str, at: datetime, *, is_final: bool = True) -> None:
+        with self.asked("warn"):
+            machine = self.machines.get(deployment_id)
+            if machine is None or machine.instance.state is not InstanceState.running:
+                return
+            if (message, at) not in machine.notices:
+                machine.notices.append((message, at))
+                self.calls.append(("warn", deployment_id))
+
     def doctor(self) -> Sequence[Finding]:
         return (Finding(name="memory", is_ok=True, found="there"),)
 
@@ -197,6 +238,13 @@ class MemoryProvider(MemoryVolumes):
         """Nothing is held."""
 
     # What the world does.
+
+    def use(self, deployment_id: str, cpu_seconds: float = 0, **more: float | None) -> None:
+        """The machine has used so much more processor time; `gpu_busy` and `untouched_seconds` as they are now."""
+        with self.lock:
+            machine = self.machines[deployment_id]
+            total = machine.usage.cpu_seconds + cpu_seconds
+            machine.usage = msgspec.structs.replace(machine.usage, cpu_seconds=total, **more)
 
     def answers(self, instance: Instance) -> bool:
         """Whether SSH answers on a machine as `instance` says."""
@@ -206,9 +254,16 @@ class MemoryProvider(MemoryVolumes):
 
     def halt(self, machine: Machine, reason: str | None) -> None:
         """Let it be stopped from now on."""
+        self.hang_up(machine)
         machine.instance = msgspec.structs.replace(
             machine.instance, state=InstanceState.stopped, stopped_at=self.now(), exit_reason=reason
         )
+
+    def hang_up(self, machine: Machine) -> None:
+        """End the terminals in it."""
+        for shell in machine.shells:
+            shell.close()
+        machine.shells.clear()
 
     def stop_by_itself(self, deployment_id: str, reason: str = "It ran out of memory.") -> None:
         """The machine stops, and nobody asked for it."""
@@ -218,7 +273,7 @@ class MemoryProvider(MemoryVolumes):
     def lose(self, deployment_id: str) -> None:
         """The machine is gone, and nobody asked for it."""
         with self.lock:
-            del self.machines[deployment_id]
+            self.hang_up(self.machines.pop(deployment_id))
             self.let_go(deployment_id)
 
     def be_unreachable(self, reason: str = "The network is down") -> None:

@@ -145,7 +145,7 @@ class MemoryVolumes:
         with self.lock:
             self.volumes[volume_id].used_bytes += more_bytes
 
-    def use(self, volume_id: str, *, is_in_use: bool = True) -> None:
+    def use_volume(self, volume_id: str, *, is_in_use: bool = True) -> None:
         """A process on a machine works on it, or has ended."""
         with self.lock:
             self.volumes[volume_id].is_in_use = is_in_use
