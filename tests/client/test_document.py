@@ -20,7 +20,7 @@ NOT_NOUNS = {"errors", "request", "transport"}
 
 OF_A_TEAM = (
     "members", "invitations", "permissions", "activity", "leave", "transfer-ownership",
-    "usage", "transactions", "statements", "credit-moves", "start-again", "auto-top-up", "billing",
+    "usage", "transactions", "statements", "credit-moves", "start-again", "auto-top-up", "billing", "webhooks",
 )  # fmt: skip
 EXEMPT = {
     r"/api/operator/.*": "operators work on the pages, and at the machine that holds the books",

@@ -4,6 +4,15 @@ from forebay.storage.tables.base import metadata
 from forebay.storage.tables.low_balance import low_balances
 from forebay.storage.tables.machines import deployment_events, deployments, offers, pools, ssh_keys
 from forebay.storage.tables.money import accounts, cycles, entries, holds, segments, transfers, usage_lines
+from forebay.storage.tables.notifications import (
+    notification_choices,
+    notifications,
+    stock_watches,
+    webhook_attempts,
+    webhook_deliveries,
+    webhooks,
+    weekly_reports,
+)
 from forebay.storage.tables.payments import (
     auto_top_ups,
     card_set_ups,
@@ -67,6 +76,8 @@ __all__ = [
     "mails",
     "memberships",
     "metadata",
+    "notification_choices",
+    "notifications",
     "offers",
     "passkeys",
     "payment_attempts",
@@ -80,9 +91,14 @@ __all__ = [
     "sign_in_steps",
     "sign_up_invitations",
     "ssh_keys",
+    "stock_watches",
     "teams",
     "transfers",
     "usage_lines",
     "users",
+    "webhook_attempts",
+    "webhook_deliveries",
     "webhook_events",
+    "webhooks",
+    "weekly_reports",
 ]
