@@ -11,12 +11,14 @@ from forebay.cli import (
     invitations,
     login,
     members,
+    notifications,
     ssh_keys,
     start_again,
     statements,
     teams,
     transactions,
     usage,
+    webhooks,
 )
 from forebay.cli.commands import audit, backup, database, docs, doctor, operator, payments, serve
 
@@ -32,7 +34,7 @@ app = typer.Typer(
     add_completion=True,
 )
 login.add_to(app)
-for noun in (teams, members, invitations, api_keys, ssh_keys, auto_top_ups):
+for noun in (teams, members, invitations, api_keys, ssh_keys, auto_top_ups, notifications, webhooks):
     app.add_typer(noun.app)
 for several in (activity, balance, usage, transactions, statements, start_again):
     several.add_to(app)
