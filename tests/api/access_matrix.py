@@ -118,6 +118,7 @@ GET /api/ssh-keys/{key_id}                401 401 401 404 404 404 404 200 200 20
 DELETE /api/ssh-keys/{key_id}             401 401 401 404 404 404 404 403 403 403 403 200 200 200 404
 
 POST /api/deployments                     401 401 401 404 404 404 404 403 403 201 201 201 201 201 404
+POST /api/deployments/preview             401 401 401 404 404 404 404 403 403 200 200 200 200 200 404
 GET /api/deployments                      401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
 GET /api/deployments/{deployment_id}      401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
 PATCH /api/deployments/{deployment_id}    401 401 401 404 404 404 404 403 403 403 200 200 200 200 404
@@ -171,9 +172,11 @@ TABLE = read(ROWS)
 
 UNDECLARED = {
     ("GET", "/"): "where things are",
-    ("GET", "/static/forebay.css"): "the looks of the pages",
-    ("GET", "/static/forebay.svg"): "the sign on the browser's tab",
-    ("GET", "/static/passkeys.js"): "the one script of the pages",
+    **{
+        ("GET", f"/static/{name}"): "what pages are made of"
+        for name in ("chart.js", "chevron.svg", "forebay.css", "forebay.js", "forebay.svg", "passkeys.js")
+    },
+    ("POST", "/theme"): "how pages look in this browser, for whoever uses it",
     **{
         ("GET", path): "a form or a button; opening the page changes nothing"
         for path in (
@@ -215,6 +218,7 @@ UNDECLARED = {
             "/account",
             "/step-up",
             "/cli",
+            "/t",
         )
     },
     **{

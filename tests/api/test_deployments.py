@@ -1,10 +1,14 @@
 """`/api/deployments`: what a machine looks like on the wire through its life, and the lists of them."""
 
 import re
+import subprocess
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from forebay.compute.base import LaunchSpec
+from forebay.compute.memory import host_key_of
 from forebay.domain.people.roles import Role
 from tests.api.cloud import ABSENT, Cloud, new_public_key
 
@@ -15,7 +19,7 @@ FIELDS = {
     "instanceType", "sshKeyId", "tempSshKeyId", "sshKeyName", "sshKeyFingerprint", "ipAddress", "user", "status",
     "startedAt", "stoppedAt", "lastCreditDeduction", "totalCost", "hourlyRate", "originalHourlyRate",
     "discountPercentage", "hasDiscount", "vcpus", "memory", "storage", "sshCommand", "sshPort", "portForwards",
-    "volumeIds", "kubernetesAddon", "createdAt", "teamId", "createdBy", "error", "labels", "accruedCost",
+    "hostKeys", "volumeIds", "kubernetesAddon", "createdAt", "teamId", "createdBy", "error", "labels", "accruedCost",
     "terminateAt", "maxCost", "autoStopMinutes",
 }  # fmt: skip
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -37,7 +41,7 @@ def test_a_new_machine_is_deploying_and_cannot_be_reached_yet(cloud: Cloud) -> N
         "sshKeyFingerprint": known["fingerprint"], "ipAddress": None, "user": None, "status": "deploying",
         "startedAt": None, "stoppedAt": None, "lastCreditDeduction": None, "totalCost": 0.0, "hourlyRate": 3.6,
         "originalHourlyRate": 3.6, "discountPercentage": 0.0, "hasDiscount": False, "vcpus": 2, "memory": 4,
-        "storage": 20, "sshCommand": None, "sshPort": None, "portForwards": [], "volumeIds": [],
+        "storage": 20, "sshCommand": None, "sshPort": None, "portForwards": [], "hostKeys": [], "volumeIds": [],
         "kubernetesAddon": None, "createdAt": made["createdAt"], "teamId": pat.team, "createdBy": pat.id,
         "error": None, "labels": {"run": "7"}, "accruedCost": 0.0, "terminateAt": None, "maxCost": None,
         "autoStopMinutes": None,
@@ -62,6 +66,39 @@ def test_how_to_get_in_is_told_all_at_once_when_ssh_answers(cloud: Cloud) -> Non
     assert running["sshCommand"] == f"ssh -p {running['sshPort']} root@192.0.2.1"
     assert running["portForwards"] == [{"external": running["sshPort"], "internal": 22}]
     assert MOMENT.fullmatch(running["startedAt"])
+
+
+def test_host_keys_are_told_as_openssh_prints_them_and_what_is_no_key_is_passed_over(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    pat = cloud.person()
+    made = cloud.launch(pat)
+    real, file = host_key_of(made["id"]), tmp_path / "key.pub"
+    strange = (
+        "",
+        "ssh-ed25519",
+        "ssh-ed25519 !",
+        "ssh-rsa AAAA",
+        f"ssh-rsa {real.split()[1]}",
+        f"{real}\n{real}",
+        "\0 x",
+    )
+    told = cloud.provider.launch
+
+    def launch(spec: LaunchSpec) -> None:
+        told(spec)
+        machine = cloud.provider.machines[spec.deployment_id]
+        machine.instance = msgspec.structs.replace(machine.instance, host_keys=(*strange, real))
+
+    cloud.provider.launch = launch  # type: ignore[method-assign]
+    cloud.settle()
+    shown = cloud.get(f"/api/deployments/{made['id']}", pat.key).ok()
+    file.write_text(f"{real}\n")
+    printed = subprocess.run(["ssh-keygen", "-lf", file], check=True, capture_output=True, text=True).stdout.split()
+    assert shown["hostKeys"] == [{"type": "ssh-ed25519", "fingerprint": printed[1], "publicKey": real}]
+    assert cloud.get("/api/deployments", pat.key).ok()[0]["hostKeys"] == shown["hostKeys"]
+    cloud.post(f"/api/deployments/{made['id']}/stop", pat.key).ok()
+    assert cloud.get(f"/api/deployments/{made['id']}", pat.key).ok()["hostKeys"] == shown["hostKeys"]
 
 
 def test_a_launch_that_fails_says_why(cloud: Cloud) -> None:

@@ -89,6 +89,15 @@ class PortForward(Wire):
     internal: int
 
 
+class HostKey(Wire):
+    """A public key that the machine proves itself with; `fingerprint` is what `ssh` shows when it asks."""
+
+    type: str
+    fingerprint: str
+    public_key: str
+    """`type base64`, as it stands in a known_hosts file."""
+
+
 class Deployment(Wire):
     """A machine. `ipAddress`, `user`, `sshPort` and `sshCommand` are set together, when SSH answers."""
 
@@ -124,6 +133,8 @@ class Deployment(Wire):
     ssh_command: str | None
     ssh_port: int | None
     port_forwards: list[PortForward]
+    host_keys: list[HostKey]
+    """As the machine reported them when SSH first answered: to be told from any other machine by."""
     volume_ids: list[str]
     kubernetes_addon: None
     created_at: str
@@ -210,12 +221,12 @@ def to_wire(row: Sequence[Any], now: int) -> Deployment:
     """A row of `overview` as clients see it."""
     (
         (id_, team_id, created_by, name, status, provider, offer_id, instance_type, region, operating_system),
-        (gpu_type, gpu_model, gpu_count, vcpus, memory, storage, rate, key_id, is_temporary, key_name, fingerprint),
-        (labels, address, user, port, forwards, error, created_at, started_at, stopped_at),
+        (gpu_type, gpu_model, gpu_count, vcpus, memory, storage, rate, list_rate, basis_points),
+        (key_id, is_temporary, key_name, fingerprint),
+        (labels, address, user, port, forwards, error, created_at, started_at, stopped_at, host_keys),
         (charged, charged_through, open_rate, open_started, open_charged),
-    ) = row[:10], row[10:21], row[21:30], row[30:]
+    ) = row[:10], row[10:19], row[19:23], row[23:-5], row[-5:]
     charged = int(charged or 0)
-    hourly = rate / 1_000_000
     return Deployment(
         id=id_,
         name=name,
@@ -238,16 +249,17 @@ def to_wire(row: Sequence[Any], now: int) -> Deployment:
         stopped_at=iso(stopped_at),
         last_credit_deduction=iso(charged_through),
         total_cost=charged / 1_000_000,
-        hourly_rate=hourly,
-        original_hourly_rate=hourly,
-        discount_percentage=0.0,
-        has_discount=False,
+        hourly_rate=rate / 1_000_000,
+        original_hourly_rate=list_rate / 1_000_000,
+        discount_percentage=basis_points / 100,
+        has_discount=basis_points > 0,
         vcpus=vcpus,
         memory=memory,
         storage=storage,
         ssh_command=None if address is None else f"ssh -p {port} {user}@{address}",
         ssh_port=port,
         port_forwards=[] if forwards == "[]" else msgspec.json.decode(forwards, type=list[PortForward]),
+        host_keys=[] if host_keys == "[]" else [HostKey(**key) for key in msgspec.json.decode(host_keys)],
         volume_ids=[],
         kubernetes_addon=None,
         created_at=iso(created_at) or "",
@@ -273,6 +285,6 @@ def encode_list(rows: Sequence[tuple[Any, ...]], now: int) -> bytes:
     """The JSON of a list. People poll: most rows are what they were a second ago, and are not written anew."""
     parts = []
     for row in rows:
-        accrued = overview.accrued_micros(int(row[30] or 0), row[32], row[33], row[34], now) / 1_000_000
+        accrued = overview.accrued_micros(int(row[-5] or 0), row[-3], row[-2], row[-1], now) / 1_000_000
         parts.append(b"%b%b}" % (encode_start(row), encoder.encode(accrued)))
     return b"[%b]" % b",".join(parts)

@@ -13,6 +13,15 @@ class PortForward(Answer):
     internal: int
 
 
+class HostKey(Answer):
+    """A public key that the machine proves itself with; `fingerprint` is what `ssh` shows when it asks."""
+
+    type: str
+    fingerprint: str
+    public_key: str
+    """`type base64`, as it stands in a known_hosts file."""
+
+
 class Deployment(Answer):
     """A machine. `ip_address`, `user`, `ssh_port` and `ssh_command` are set together, when SSH answers."""
 
@@ -48,6 +57,8 @@ class Deployment(Answer):
     ssh_command: str | None
     ssh_port: int | None
     port_forwards: list[PortForward]
+    host_keys: list[HostKey]
+    """Empty until SSH has first answered."""
     volume_ids: list[str]
     kubernetes_addon: None
     created_at: str

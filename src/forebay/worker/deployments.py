@@ -27,7 +27,7 @@ from forebay.compute.base import (
     ProviderUnavailable,
     Rejected,
 )
-from forebay.domain.machines import alerts, authorized_keys, lifecycle
+from forebay.domain.machines import alerts, authorized_keys, host_keys, lifecycle
 from forebay.domain.machines.deployments import Deployment, Desired, Limits, Status, slug
 from forebay.domain.machines.lifecycle import LaunchFacts, Lost, Reach
 from forebay.storage.database import Database
@@ -310,4 +310,5 @@ def reach(instance: Instance) -> Reach:
         port_forwards=[
             {"external": forward.external, "internal": forward.internal} for forward in instance.port_forwards
         ],
+        host_keys=host_keys.read(instance.host_keys),
     )

@@ -53,6 +53,7 @@ def tell(
         team_id=deployment.team_id,
         user_id=deployment.created_by,
         details={"deployment": machine, **details},
+        page=f"/t/{team.slug}/deployments/{deployment.id}",
         is_mailed=is_mailed,
         now=now,
     )

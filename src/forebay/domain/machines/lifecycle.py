@@ -17,6 +17,7 @@ from forebay.domain.machines import announcements, authorized_keys
 from forebay.domain.machines import deployments as people_side
 from forebay.domain.machines.deployments import COLUMNS, Deployment, Desired, Limits, Status, change, to_deployment
 from forebay.domain.machines.events import note
+from forebay.domain.machines.host_keys import HostKey
 from forebay.domain.money import metering
 from forebay.errors import InsufficientBalance
 from forebay.storage.tables import deployments, ssh_keys, teams
@@ -33,6 +34,7 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     ssh_user: str
     ssh_port: int
     port_forwards: list[dict[str, int]]
+    host_keys: Sequence[HostKey]
 
 
 def claim(connection: Connection, token: str, *, now: datetime, seconds: int, limit: int) -> Sequence[Deployment]:

@@ -5,7 +5,6 @@ a minute (`authorized_keys.py`). A temporary key belongs to one deployment.
 """
 
 import base64
-import hashlib
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,6 +16,7 @@ from sqlalchemy import Connection
 from forebay import ids
 from forebay.domain.machines import authorized_keys
 from forebay.domain.machines.authorized_keys import Machine
+from forebay.domain.machines.host_keys import fingerprint_of
 from forebay.errors import BadRequest, Conflict, NotFound
 from forebay.storage.database import lock_rows, upsert_insert
 from forebay.storage.tables import ssh_keys
@@ -79,8 +79,7 @@ def parse(text: str) -> tuple[str, str, str]:
         raise refusal("this is a certificate, not a public key.")
     if isinstance(found, RSAPublicKey) and found.key_size < LEAST_RSA_BITS:
         raise refusal(f"an RSA key needs at least {LEAST_RSA_BITS} bits, this one has {found.key_size}.")
-    digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
-    return f"{kind} {body}", f"SHA256:{digest}", comment.strip()
+    return f"{kind} {body}", fingerprint_of(blob), comment.strip()
 
 
 def check_name(name: str) -> str:

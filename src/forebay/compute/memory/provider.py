@@ -5,9 +5,11 @@ Its state is its own, so it outlives any Forebay that speaks to it: a crash of F
 """
 
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from hashlib import sha256
 from itertools import count
 
 import msgspec
@@ -27,7 +29,9 @@ from forebay.compute.base import (
     ProviderOffer,
     ProviderUnavailable,
     Rejected,
+    Shell,
 )
+from forebay.compute.memory.terminals import MemoryShell
 
 POOL = Pool(name="house", vcpus=16, memory_gb=64, storage_gb=1000, gpus=4)
 SMALL = ProviderOffer(
@@ -43,6 +47,13 @@ GPU = msgspec.structs.replace(
 )  # fmt: skip
 
 
+def host_key_of(deployment_id: str) -> str:
+    """A host key of the machine's own, in the form of a real one."""
+    kind = b"ssh-ed25519"
+    blob = len(kind).to_bytes(4, "big") + kind + (32).to_bytes(4, "big") + sha256(deployment_id.encode()).digest()
+    return f"ssh-ed25519 {b64encode(blob).decode()}"
+
+
 class Machine(msgspec.Struct):
     """What is remembered of one machine."""
 
@@ -51,6 +62,9 @@ class Machine(msgspec.Struct):
     keys: tuple[str, ...]
     starts: int = 0
     """How often it was really started."""
+    notices: list[tuple[str, datetime]] = []
+    """What it was told since its last start: the message, and when it ends."""
+    shells: list[MemoryShell] = []
 
 
 class MemoryProvider:
@@ -67,7 +81,7 @@ class MemoryProvider:
         can_pause: bool = True,
     ) -> None:
         self.now = now
-        self.capabilities = Capabilities(cloud_init=True, pause=can_pause, live_keys=True)
+        self.capabilities = Capabilities(cloud_init=True, pause=can_pause, live_keys=True, terminal=True, notice=True)
         self.all_pools, self.all_offers = tuple(pools), tuple(offers)
         self.lock = threading.RLock()
         self.ports = count(20_000)
@@ -121,7 +135,7 @@ class MemoryProvider:
                 ssh_port=port,
                 user="root",
                 port_forwards=(PortForward(external=port, internal=22),),
-                host_keys=(f"ssh-ed25519 {spec.deployment_id}",),
+                host_keys=(host_key_of(spec.deployment_id),),
             )
             self.machines[spec.deployment_id] = Machine(spec, instance, spec.authorized_keys)
             self.run(self.machines[spec.deployment_id], "launch")
@@ -129,6 +143,7 @@ class MemoryProvider:
     def run(self, machine: Machine, verb: str) -> None:
         """Really start it."""
         machine.starts += 1
+        machine.notices.clear()
         machine.instance = msgspec.structs.replace(
             machine.instance, state=InstanceState.running, started_at=self.now(), stopped_at=None, exit_reason=None
         )
@@ -160,7 +175,9 @@ class MemoryProvider:
 
     def terminate(self, deployment_id: str) -> None:
         with self.asked("terminate"):
-            if self.machines.pop(deployment_id, None) is not None:
+            machine = self.machines.pop(deployment_id, None)
+            if machine is not None:
+                self.hang_up(machine)
                 self.calls.append(("terminate", deployment_id))
 
     def set_authorized_keys(self, deployment_id: str, keys: Sequence[str]) -> None:
@@ -178,6 +195,23 @@ class MemoryProvider:
         with self.asked("logs"):
             return f"{deployment_id}: {self.machines[deployment_id].starts} starts\n"[-most_bytes:]
 
+    def open_shell(self, deployment_id: str, columns: int = 80, rows: int = 24) -> Shell:
+        with self.asked("open_shell"):
+            machine = self.machines.get(deployment_id)
+            if machine is None or machine.instance.state is not InstanceState.running:
+                raise Rejected("The machine does not run")
+            machine.shells.append(MemoryShell(columns, rows))
+            return machine.shells[-1]
+
+    def warn(self, deployment_id: str, message: str, at: datetime) -> None:
+        with self.asked("warn"):
+            machine = self.machines.get(deployment_id)
+            if machine is None or machine.instance.state is not InstanceState.running:
+                return
+            if (message, at) not in machine.notices:
+                machine.notices.append((message, at))
+                self.calls.append(("warn", deployment_id))
+
     def doctor(self) -> Sequence[Finding]:
         return (Finding(name="memory", is_ok=True, found="there"),)
 
@@ -194,9 +228,16 @@ class MemoryProvider:
 
     def halt(self, machine: Machine, reason: str | None) -> None:
         """Let it be stopped from now on."""
+        self.hang_up(machine)
         machine.instance = msgspec.structs.replace(
             machine.instance, state=InstanceState.stopped, stopped_at=self.now(), exit_reason=reason
         )
+
+    def hang_up(self, machine: Machine) -> None:
+        """End the terminals in it."""
+        for shell in machine.shells:
+            shell.close()
+        machine.shells.clear()
 
     def stop_by_itself(self, deployment_id: str, reason: str = "It ran out of memory.") -> None:
         """The machine stops, and nobody asked for it."""
@@ -206,7 +247,7 @@ class MemoryProvider:
     def lose(self, deployment_id: str) -> None:
         """The machine is gone, and nobody asked for it."""
         with self.lock:
-            del self.machines[deployment_id]
+            self.hang_up(self.machines.pop(deployment_id))
 
     def be_unreachable(self, reason: str = "The network is down") -> None:
         """Answer nothing, until `be_back`."""
