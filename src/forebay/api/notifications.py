@@ -1,6 +1,8 @@
 """`/api/me/notifications`: what I am told of by mail."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from forebay.api.call import Call
 from forebay.api.envelope import Input, Wire
@@ -56,7 +58,7 @@ class Notifications(Wire):
 class Choices(Input):
     """Which kinds to switch on (true) or off (false). What isn't named stays as it is."""
 
-    kinds: dict[str, bool]
+    kinds: Annotated[dict[str, bool], msgspec.Meta(min_length=1)]
 
 
 def shown(call: Call) -> Notifications:

@@ -8,14 +8,18 @@ from forebay.cli import (
     api_keys,
     auto_top_ups,
     balance,
+    cards,
     invitations,
     login,
     members,
     notifications,
+    offers,
+    ssh,
     ssh_keys,
     start_again,
     statements,
     teams,
+    top_ups,
     transactions,
     usage,
     webhooks,
@@ -34,9 +38,9 @@ app = typer.Typer(
     add_completion=True,
 )
 login.add_to(app)
-for noun in (teams, members, invitations, api_keys, ssh_keys, auto_top_ups, notifications, webhooks):
+for noun in (teams, members, invitations, api_keys, ssh_keys, cards, auto_top_ups, notifications, webhooks):
     app.add_typer(noun.app)
-for several in (activity, balance, usage, transactions, statements, start_again):
+for several in (activity, balance, usage, transactions, statements, top_ups, start_again, offers, ssh):
     several.add_to(app)
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)
