@@ -36,6 +36,8 @@ class Export(Answer):
     deployments: list[dict[str, Any]]
     volumes: list[dict[str, Any]]
     invitations: list[dict[str, Any]]
+    notification_choices: list[dict[str, Any]]
+    stock_watches: list[dict[str, Any]]
     activity: list[dict[str, Any]]
 
 
