@@ -22,6 +22,7 @@ from forebay.cli import (
     top_ups,
     transactions,
     usage,
+    volumes,
     webhooks,
 )
 from forebay.cli.commands import audit, backup, database, docs, doctor, operator, payments, serve
@@ -38,7 +39,7 @@ app = typer.Typer(
     add_completion=True,
 )
 login.add_to(app)
-for noun in (teams, members, invitations, api_keys, ssh_keys, cards, auto_top_ups, notifications, webhooks):
+for noun in (teams, members, invitations, api_keys, ssh_keys, volumes, cards, auto_top_ups, notifications, webhooks):
     app.add_typer(noun.app)
 for several in (activity, balance, usage, transactions, statements, top_ups, start_again, offers, ssh):
     several.add_to(app)
