@@ -52,6 +52,7 @@ from forebay.worker.sightings import SightingReconciler
 from forebay.worker.ssh_keys import SshKeyReconciler
 from forebay.worker.ssh_probe import answers
 from forebay.worker.webhooks import WebhookReconciler
+from forebay.worker.weekly_reports import WeeklyReportReconciler
 
 if TYPE_CHECKING:
     import uvicorn
@@ -188,7 +189,9 @@ class Forebay:
         """What brings the news: to people by mail, to programs by webhook."""
         what = self.database, self.clock
         outside = Outside(walls(self.settings))
+        weekly = WeeklyReportReconciler(*what, public_url=self.public_url, nudge=self.nudge)
         return [
+            *([weekly] if self.settings.weekly_report else []),
             NotificationReconciler(*what, public_url=self.public_url, nudge=self.nudge),
             WebhookReconciler(*what, outside, secret_key=self.secret_key, nudge=self.nudge),
             MailReconciler(self.database, self.sender, self.clock, public_url=self.public_url),
