@@ -216,6 +216,7 @@ UNDECLARED = {
         ("GET", path): "for whoever is signed in; others are sent to sign in"
         for path in (
             "/account",
+            "/account/notifications",
             "/step-up",
             "/cli",
             "/t",
@@ -239,6 +240,7 @@ UNDECLARED = {
             "/account/totp/remove",
             "/account/recovery-codes",
             "/account/identities/disconnect",
+            "/account/notifications",
         )
     },
     ("GET", "/healthz"): "whether the server works; nothing of anyone's",

@@ -14,6 +14,7 @@ from forebay.web.frame import Frame, Page
 from forebay.web.identities import IdentityPages
 from forebay.web.invitations import InvitationPages
 from forebay.web.live import Live
+from forebay.web.notifications import NotificationPages
 from forebay.web.overview import OverviewPages
 from forebay.web.palette import PalettePages
 from forebay.web.sign_in import SignInPages
@@ -37,6 +38,7 @@ def build(frame: Frame) -> tuple[list[HTTPRouteHandler], Callable[[], None]]:
         *SignInPages(frame, labels).handlers(),
         *SignUpPages(frame, labels).handlers(),
         *AccountPages(frame, labels).handlers(),
+        *NotificationPages(frame).handlers(),
         *InvitationPages(frame).handlers(),
         *CliPages(frame).handlers(),
         *by_provider.handlers(),
