@@ -26,7 +26,7 @@ from forebay.domain.machines import lifecycle, local_host
 from forebay.domain.machines.deployments import Limits
 from forebay.domain.money import card_set_ups, ledger, low_balance, payment_attempts
 from forebay.domain.money.receipts import Seller
-from forebay.domain.people import credentials
+from forebay.domain.people import credentials, webhook_deliveries
 from forebay.domain.people.public_addresses import Walls
 from forebay.outside import Outside
 from forebay.payments.base import PaymentProcessor
@@ -227,6 +227,7 @@ class Forebay:
                 lifecycle.release_all(connection)
                 payment_attempts.release_all(connection, now=self.clock.now())
                 card_set_ups.release_all(connection, now=self.clock.now())
+                webhook_deliveries.release_all(connection, now=self.clock.now())
                 Lease.drop_all(connection, leases)
         self.worker.start()
 
