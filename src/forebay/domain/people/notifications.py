@@ -268,6 +268,15 @@ def put_off(connection: Connection, found: Notification, *, now: datetime) -> No
     connection.execute(sa.update(notifications).where(notifications.c.id == found.id).values(due_at=due_at))
 
 
+def tell_nobody(connection: Connection, team_id: str) -> None:
+    """What has happened in the team so far is no news: nobody is told of what hasn't been handed on."""
+    connection.execute(
+        sa.update(notifications)
+        .where(notifications.c.team_id == team_id, notifications.c.due_at.is_not(None))
+        .values(due_at=None)
+    )
+
+
 def recipients(connection: Connection, found: Notification) -> list[Recipient]:
     """Whom it is mailed to if they want it."""
     if found.user_id is not None:
