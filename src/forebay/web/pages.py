@@ -13,11 +13,14 @@ from forebay.web.deployments import DeploymentPages
 from forebay.web.frame import Frame, Page
 from forebay.web.identities import IdentityPages
 from forebay.web.invitations import InvitationPages
+from forebay.web.launches import LaunchPages
 from forebay.web.live import Live
+from forebay.web.offers import OfferPages
 from forebay.web.overview import OverviewPages
 from forebay.web.palette import PalettePages
 from forebay.web.sign_in import SignInPages
 from forebay.web.sign_up import SignUpPages
+from forebay.web.ssh_keys import SshKeyPages
 from forebay.web.visits import Visit
 
 
@@ -53,5 +56,8 @@ def dashboard_pages(frame: Frame) -> list[HTTPRouteHandler]:
         *Live(frame).handlers(),
         *PalettePages(dashboard).handlers(),
         *OverviewPages(dashboard).handlers(),
+        *OfferPages(dashboard).handlers(),
+        *LaunchPages(dashboard).handlers(),
         *DeploymentPages(dashboard).handlers(),
+        *SshKeyPages(dashboard).handlers(),
     ]
