@@ -208,6 +208,7 @@ UNDECLARED = {
             "/step-up",
             "/cli",
             "/t",
+            "/teams/new",
         )
     },
     **{
@@ -228,6 +229,7 @@ UNDECLARED = {
             "/account/totp/remove",
             "/account/recovery-codes",
             "/account/identities/disconnect",
+            "/teams/new",
         )
     },
     ("GET", "/healthz"): "whether the server works; nothing of anyone's",

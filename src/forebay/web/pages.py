@@ -7,6 +7,7 @@ from litestar.handlers import HTTPRouteHandler
 from forebay.oidc import open_providers
 from forebay.web import assets
 from forebay.web.account import AccountPages
+from forebay.web.activity import ActivityPages
 from forebay.web.cli_sign_ins import CliPages
 from forebay.web.dashboard import Dashboard
 from forebay.web.deployments import DeploymentPages
@@ -15,12 +16,15 @@ from forebay.web.identities import IdentityPages
 from forebay.web.invitations import InvitationPages
 from forebay.web.launches import LaunchPages
 from forebay.web.live import Live
+from forebay.web.members import MemberPages
 from forebay.web.offers import OfferPages
 from forebay.web.overview import OverviewPages
 from forebay.web.palette import PalettePages
+from forebay.web.sent_invitations import SentInvitationPages
 from forebay.web.sign_in import SignInPages
 from forebay.web.sign_up import SignUpPages
 from forebay.web.ssh_keys import SshKeyPages
+from forebay.web.teams import TeamPages
 from forebay.web.visits import Visit
 
 
@@ -60,4 +64,8 @@ def dashboard_pages(frame: Frame) -> list[HTTPRouteHandler]:
         *LaunchPages(dashboard).handlers(),
         *DeploymentPages(dashboard).handlers(),
         *SshKeyPages(dashboard).handlers(),
+        *MemberPages(dashboard).handlers(),
+        *SentInvitationPages(dashboard).handlers(),
+        *TeamPages(dashboard).handlers(),
+        *ActivityPages(dashboard).handlers(),
     ]
