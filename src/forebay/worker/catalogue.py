@@ -1,11 +1,11 @@
 """Keeps offers and pools on record what the providers say they are, and brings the providers up at the start."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from forebay.clock import Clock
 from forebay.compute.base import Capabilities, Pool, Provider, ProviderError, ProviderOffer
-from forebay.domain.machines import alerts, offers
+from forebay.domain.machines import alerts, offers, stock_watches
 from forebay.storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -24,8 +24,15 @@ class OfferReconciler:
     name = "offers"
     interval_seconds = 30.0
 
-    def __init__(self, database: Database, providers: Mapping[str, Provider], clock: Clock) -> None:
-        self.database, self.providers, self.clock = database, providers, clock
+    def __init__(
+        self,
+        database: Database,
+        providers: Mapping[str, Provider],
+        clock: Clock,
+        *,
+        nudge: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self.database, self.providers, self.clock, self.nudge = database, providers, clock, nudge
         self.prepared: dict[str, float] = {}
         """When each provider was last brought up, on the monotonic clock."""
 
@@ -38,7 +45,18 @@ class OfferReconciler:
             if last is None or self.clock.monotonic() - last >= PREPARE_SECONDS:
                 is_ready = self.prepare(name, provider)
                 came_up |= int(is_ready and last is None)
+        self.look_at_stock()
         return came_up
+
+    def look_at_stock(self) -> None:
+        """Tell whoever waits for an offer that has room again."""
+        with self.database.read() as connection:
+            if not stock_watches.are_any(connection):
+                return
+        with self.database.begin() as connection:
+            told = stock_watches.look(connection, now=self.clock.now())
+        if told:
+            self.nudge("notifications")
 
     def prepare(self, name: str, provider: Provider) -> bool:
         """Bring a provider up, or mend what was taken away under it; an operator sees why if it can't be."""
