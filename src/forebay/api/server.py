@@ -54,6 +54,7 @@ from forebay.api import (
     top_ups,
     transactions,
     usage,
+    volumes,
     webhook_deliveries,
     webhooks,
 )
@@ -101,6 +102,7 @@ NOUNS = (
     top_ups,
     transactions,
     usage,
+    volumes,
     webhook_deliveries,
     webhooks,
 )
