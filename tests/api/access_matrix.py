@@ -230,6 +230,7 @@ UNDECLARED = {
             "/step-up",
             "/cli",
             "/t",
+            "/teams/new",
         )
     },
     **{
@@ -251,6 +252,7 @@ UNDECLARED = {
             "/account/recovery-codes",
             "/account/identities/disconnect",
             "/account/notifications",
+            "/teams/new",
         )
     },
     ("GET", "/healthz"): "whether the server works; nothing of anyone's",
