@@ -114,6 +114,7 @@ GET /api/ssh-keys/{key_id}                401 401 401 404 404 404 404 200 200 20
 DELETE /api/ssh-keys/{key_id}             401 401 401 404 404 404 404 403 403 403 403 200 200 200 404
 
 POST /api/deployments                     401 401 401 404 404 404 404 403 403 201 201 201 201 201 404
+POST /api/deployments/preview             401 401 401 404 404 404 404 403 403 200 200 200 200 200 404
 GET /api/deployments                      401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
 GET /api/deployments/{deployment_id}      401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
 PATCH /api/deployments/{deployment_id}    401 401 401 404 404 404 404 403 403 403 200 200 200 200 404

@@ -231,6 +231,7 @@ BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ("POST", "/api/deployments"): lambda attempt: attempt.cloud.order(
         attempt.team, attempt.scene.key if attempt.team == attempt.scene.team else attempt.ssh_key()
     ),
+    ("POST", "/api/deployments/preview"): lambda attempt: attempt.cloud.order(attempt.team, attempt.scene.key),
     ("PATCH", "/api/deployments/{deployment_id}"): lambda _: {"name": "x"},
 }
 

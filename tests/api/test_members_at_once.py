@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from forebay.domain.machines import launches, off_boarding
 from forebay.domain.machines.deployments import Limits
-from forebay.domain.machines.launches import Order
+from forebay.domain.machines.orders import Order
 from forebay.domain.people import invitations, members
 from forebay.domain.people import teams as domain
 from forebay.domain.people.access import TeamContext

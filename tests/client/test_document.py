@@ -12,7 +12,7 @@ import pytest
 
 from forebay import client
 from forebay.api import openapi
-from forebay.client import Request
+from forebay.client import Request, deployments
 from tests.api.cloud import ROUTES, URL
 
 DOCUMENT: Any = msgspec.json.decode(msgspec.json.encode(openapi.document(ROUTES, URL)))
@@ -39,6 +39,8 @@ EXEMPT = {
 def dummy(parameter: inspect.Parameter) -> Any:
     """A value of the kind that the parameter takes."""
     kind = str(parameter.annotation)
+    if "Request" in kind:
+        return call(deployments.launch, inspect.signature(deployments.launch))
     for word, value in (("Mapping", {"a": "b"}), ("Sequence", ["a"]), ("bool", True), ("int", 1)):
         if word in kind:
             return value

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from forebay.compute.base import Instance, InstanceState
 from forebay.compute.memory import MemoryProvider
-from forebay.domain.machines import alerts, audit, deployments, launches, lifecycle, offers, ssh_keys
+from forebay.domain.machines import alerts, audit, deployments, launches, lifecycle, offers, orders, ssh_keys
 from forebay.domain.machines.deployments import Deployment, Desired, Limits, Status
 from forebay.domain.money import ledger
 from forebay.domain.money.amounts import charge_micros
@@ -229,7 +229,7 @@ class Stage:
     def launch(self, team: Team, *, offer: str = "small", cloud_init: Any = None, database: Any = None) -> str:
         """An accepted launch; its id."""
         found = next(entry for entry in self.provider.all_offers if entry.offer_id == offer)
-        order = launches.Order(
+        order = orders.Order(
             offer_id=f"memory-{offer}",
             provider="memory",
             gpu_type=found.gpu_type,

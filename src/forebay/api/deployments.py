@@ -26,7 +26,7 @@ from forebay.api.envelope import iso
 from forebay.api.route import route
 from forebay.domain.machines import deployments, events, launches, overview
 from forebay.domain.machines.deployments import Limits
-from forebay.domain.machines.launches import Order
+from forebay.domain.machines.orders import Order
 from forebay.domain.people.access import Target
 from forebay.domain.people.roles import Permission
 from forebay.errors import BadRequest, NotFound
@@ -81,8 +81,14 @@ def create(call: Call, body: NewDeployment) -> Deployment:
     `status` is `running`: then SSH answers. Send an `Idempotency-Key` to be able to repeat the request safely.
     """
     refuse_later(body)
-    cloud_init = None if body.cloud_init is None else cloud_init_facts(body.cloud_init)
-    order = Order(
+    deployment_id = launches.launch(call.connection, call.team, order_of(body), limits(call), now=call.now)
+    call.nudge("deployments")
+    return shown(call, deployment_id)
+
+
+def order_of(body: NewDeployment) -> Order:
+    """What is asked for, as the domain has it."""
+    return Order(
         offer_id=body.offer_id,
         provider=body.provider,
         gpu_type=body.gpu_type,
@@ -93,12 +99,9 @@ def create(call: Call, body: NewDeployment) -> Deployment:
         ssh_key_id=body.ssh_key_id,
         ssh_public_key=body.ssh_public_key,
         name=body.name,
-        cloud_init=cloud_init,
+        cloud_init=None if body.cloud_init is None else cloud_init_facts(body.cloud_init),
         labels=body.labels or {},
     )
-    deployment_id = launches.launch(call.connection, call.team, order, limits(call), now=call.now)
-    call.nudge("deployments")
-    return shown(call, deployment_id)
 
 
 def cloud_init_facts(wish: CloudInit) -> dict[str, Any] | None:

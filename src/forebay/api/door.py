@@ -162,7 +162,8 @@ class Door:
         call.most_rows = most_rows
         try:
             query = None if route.query is None else read_query(route.query, incoming.query)
-            asked = Asked(route, incoming, credential, query, None)
+            body: Any = None if route.body is None else read_body(route.body, incoming.body)
+            asked = Asked(route, incoming, credential, query, body)
             wanted_id = self.target_id(asked)
         except ForebayError:
             # Who asks comes first: without a good key nobody is told what is wrong, and everybody is counted.

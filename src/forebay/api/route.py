@@ -70,7 +70,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def takes_retry_key(self) -> bool:
         """Whether `Idempotency-Key` counts here."""
-        return self.method == "POST" and self.needs is not Needs.nothing
+        return self.method == "POST" and self.writes and self.needs is not Needs.nothing
 
     @property
     def statuses(self) -> list[int]:

@@ -35,6 +35,8 @@ class Request(msgspec.Struct, Generic[T], kw_only=True, frozen=True):
     query: Mapping[str, Any] = {}
     """What is None is left out."""
     body: Mapping[str, Any] | None = None
+    is_harmless: bool = False
+    """It changes nothing, whatever the method: it may be repeated as it is."""
     is_open: bool = False
     """No credential counts here, and therefore no Idempotency-Key either."""
 
@@ -51,7 +53,7 @@ class Request(msgspec.Struct, Generic[T], kw_only=True, frozen=True):
     @property
     def takes_retry_key(self) -> bool:
         """Whether the server repeats its answer, not the effect, for the same Idempotency-Key."""
-        return self.method == "POST" and not self.is_open
+        return self.method == "POST" and not self.is_open and not self.is_harmless
 
 
 def given(**values: Any) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Offers: what can be launched, at which price, and whether there is room for it now.
 
 Offers of one pool share its processors, memory, disk and GPUs. Room is what the pool has less what deployments hold
-that the provider has not confirmed to be gone; a launch checks it again with the pool locked (`reserve`), so an offer
-that was accepted has its capacity.
+that the provider has not confirmed to be gone; a launch checks it again with the pool locked (`lock`), so an offer that
+was accepted has its capacity.
 """
 
 import math
@@ -142,11 +142,20 @@ def rooms(connection: Connection, pool_id: str | None = None) -> Mapping[str, Ro
     return free
 
 
-def reserve(connection: Connection, offer: Offer) -> None:
-    """Make sure that one more instance fits; the pool stays locked until the transaction ends. Raises OutOfStock."""
+def lock(connection: Connection, offer: Offer) -> None:
+    """Let nobody else take room in the offer's pool until the transaction ends."""
     lock_rows(connection, pools, [offer.pool_id])
+
+
+def in_stock(connection: Connection, offer: Offer) -> int:
+    """How many instances of the offer fit now."""
     room = rooms(connection, offer.pool_id).get(offer.pool_id)
-    if room is None or room.count(offer) < 1:
+    return 0 if room is None else room.count(offer)
+
+
+def refuse_full(connection: Connection, offer: Offer) -> None:
+    """Raise OutOfStock unless one more instance fits. Who reserves it has the pool locked."""
+    if in_stock(connection, offer) < 1:
         raise OutOfStock(offer.id)
 
 

@@ -36,6 +36,11 @@ SEALED_AT_RELEASE = (*SEALED, "remaining_micros", "charged_after_micros", "relea
 def require_available(connection: Connection, *, team_id: str, amount_micros: int) -> ledger.Balance:
     """Lock the team's account and raise InsufficientBalance unless so much is available. Sets nothing aside."""
     ledger.lock(connection, team_id)
+    return refuse_unavailable(connection, team_id, amount_micros)
+
+
+def refuse_unavailable(connection: Connection, team_id: str, amount_micros: int) -> ledger.Balance:
+    """Raise InsufficientBalance unless so much is available at this moment; the caller may have the account's lock."""
     found = ledger.balance(connection, team_id)
     if found.available_micros < amount_micros:
         raise InsufficientBalance(needed_micros=amount_micros, available_micros=found.available_micros)

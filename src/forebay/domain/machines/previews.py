@@ -1,0 +1,155 @@
+"""Previews: what a launch would cost, hold and leave, and everything that would refuse it, without launching.
+
+Nothing is written and nothing locked, so a preview is what is so at this moment, no promise.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy import Connection
+
+from forebay.domain.machines import offers, orders
+from forebay.domain.machines.deployments import Limits
+from forebay.domain.machines.offers import Offer
+from forebay.domain.machines.orders import Order, Refusal, Wish
+from forebay.domain.money import auto_top_ups, outlook
+from forebay.domain.money.amounts import MICROS_PER_DOLLAR, SECONDS_PER_HOUR, charge_micros
+from forebay.domain.money.auto_top_ups import COOLDOWN, Policy
+from forebay.domain.money.outlook import Outlook, counted, lasting
+from forebay.domain.people.access import TeamContext
+from forebay.domain.people.roles import Permission
+
+SHORT_SECONDS = 86400
+"""A runway that is worth a word."""
+
+
+class Warning(msgspec.Struct, frozen=True):
+    """What one may want to know before launching."""
+
+    code: str
+    sentence: str
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """What a launch would come to. Where the order names no offer, `offer` is None and it costs nothing."""
+
+    offer: Offer | None
+    in_stock: int
+    rate_micros: int
+    """Micro-dollars an hour, as this team pays them."""
+    original_rate_micros: int
+    """The same before any discount."""
+    hold_micros: int
+    minimum_micros: int
+    """What the minimum runtime costs."""
+    before: Outlook
+    after: Outlook
+    first_terminable_at: datetime | None
+    """If it ran from this second on."""
+    warnings: list[Warning]
+    refusals: list[Refusal]
+
+
+def preview(connection: Connection, context: TeamContext, order: Order, limits: Limits, *, now: datetime) -> Preview:
+    """What the launch would come to at this moment. Raises nothing that the launch would be refused for."""
+    wish = orders.wish(connection, context, order, limits, now=now)
+    offer, before = wish.offer, outlook.outlook(connection, context.team_id)
+    rate = 0 if offer is None else offer.rate_micros
+    minutes = 0 if offer is None else offer.minimum_runtime_minutes
+    after = Outlook(
+        balance_micros=before.balance_micros,
+        held_micros=before.held_micros + wish.hold_micros,
+        burn_micros_per_hour=before.burn_micros_per_hour + rate,
+    )
+    return Preview(
+        offer=offer,
+        in_stock=0 if offer is None else offers.in_stock(connection, offer),
+        rate_micros=rate,
+        original_rate_micros=rate,
+        hold_micros=wish.hold_micros,
+        minimum_micros=charge_micros(rate, minutes * 60),
+        before=before,
+        after=after,
+        first_terminable_at=None if offer is None else now + timedelta(minutes=minutes),
+        warnings=[] if offer is None else list(warnings(connection, wish, offer, after)),
+        refusals=orders.refusals(connection, wish),
+    )
+
+
+def warnings(connection: Connection, wish: Wish, offer: Offer, after: Outlook) -> Iterator[Warning]:
+    """Whatever is no refusal and still worth knowing."""
+    if offer.instance_type == "SPOT":
+        yield Warning(
+            "SPOT", "A spot machine can be reclaimed at any time after a short notice. Keep what matters elsewhere."
+        )
+    if offer.is_simulated:
+        yield Warning("SIMULATED", "The GPUs of this offer are simulated: they compute nothing.")
+    if not offer.supports_pause:
+        yield Warning(
+            "NO_PAUSE",
+            "This offer can't be stopped, only terminated, and its disk goes with it; also when the credits run out.",
+        )
+    if offer.minimum_runtime_minutes:
+        least = dollars(charge_micros(offer.rate_micros, offer.minimum_runtime_minutes * 60))
+        minutes = counted(offer.minimum_runtime_minutes, "minute")
+        yield Warning(
+            "MINIMUM_RUNTIME", f"It can't be stopped or terminated in its first {minutes}, which cost {least}."
+        )
+    seconds = after.runway_seconds
+    if seconds is not None and seconds <= SHORT_SECONDS and after.balance_micros > 0:
+        yield Warning("SHORT_RUNWAY", f"With this machine the team's credits last {lasting(seconds)}.")
+    left, wait = orders.creations_left(connection, wish)
+    if left == 1:
+        yield Warning("LAST_LAUNCH", f"After this you can't launch another one for {lasting(wait)}.")
+    if wish.context.reach(Permission.manage_billing):
+        yield from auto_top_up_warnings(connection, wish, after)
+
+
+def auto_top_up_warnings(connection: Connection, wish: Wish, after: Outlook) -> Iterator[Warning]:
+    """What auto top-up would do; for those alone who may see its terms."""
+    standing = auto_top_ups.stand(connection, wish.context.team_id, now=wish.now)
+    if standing is None or not standing.policy.is_on or after.burn_micros_per_hour == 0:
+        return
+    policy, burn = standing.policy, after.burn_micros_per_hour
+    if policy.stopped_at is not None:
+        yield Warning("AUTO_TOP_UP_STOPPED", "Auto top-up has stopped and charges nothing until somebody acts.")
+        return
+    if not policy.keeps_up_with(burn):
+        yield Warning(
+            "AUTO_TOP_UP_TOO_LITTLE",
+            f"At {dollars(burn)} an hour auto top-up can't keep up: it charges at most "
+            f"{dollars(policy.max_charge_micros)} every 5 minutes.",
+        )
+        return
+    seconds = max(int(COOLDOWN.total_seconds()), policy.amount_micros * SECONDS_PER_HOUR // burn)
+    every = lasting(seconds).removeprefix("about ").removeprefix("1 ")
+    yield Warning(
+        "AUTO_TOP_UP",
+        f"With this machine the team burns {dollars(burn)} an hour, and auto top-up would charge "
+        f"{dollars(policy.amount_micros)} about every {every}.",
+    )
+    yield from ceiling_warnings(policy, standing.month_micros, burn)
+
+
+def ceiling_warnings(policy: Policy, month_micros: int, burn: int) -> Iterator[Warning]:
+    """Whether a day at this burn comes up against a ceiling of auto top-up."""
+    charges = -(-burn * 24 // policy.amount_micros)
+    if policy.day_ceiling_charges is not None and charges > policy.day_ceiling_charges:
+        yield Warning(
+            "AUTO_TOP_UP_DAY_CEILING",
+            f"A day at this burn takes {counted(charges, 'charge')} of auto top-up, "
+            f"and its ceiling is {policy.day_ceiling_charges}.",
+        )
+    if policy.month_ceiling_micros is not None:
+        left = max(0, policy.month_ceiling_micros - month_micros)
+        if left < burn * 24:
+            yield Warning(
+                "AUTO_TOP_UP_MONTH_CEILING",
+                f"Auto top-up may charge {dollars(left)} more this month, and a day costs {dollars(burn * 24)}.",
+            )
+
+
+def dollars(amount_micros: int) -> str:
+    """An amount to the cent."""
+    return f"${amount_micros / MICROS_PER_DOLLAR:,.2f}"
