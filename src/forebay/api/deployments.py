@@ -1,11 +1,13 @@
 """`/api/deployments`: launch, look, rename, stop, start, terminate."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from forebay.api.call import Call, TooManyRows
 from forebay.api.deployment_shapes import (
+    AT_LAUNCH,
     LATER,
     CanTerminate,
     ChangedDeployment,
@@ -51,9 +53,9 @@ def is_asked_for(value: Any) -> bool:
     return value is not None and value is not False and value not in ([], {}, "")
 
 
-def refuse_later(body: msgspec.Struct) -> None:
-    """Raise BadRequest for a field whose function does not exist yet, unless it asks for nothing."""
-    asked = {name: why for name, why in LATER.items() if is_asked_for(getattr(body, name, None))}
+def refuse_later(body: msgspec.Struct, table: Mapping[str, str] = LATER) -> None:
+    """Raise BadRequest for a field of the table, unless it asks for nothing; else of one that can't be done yet."""
+    asked = {name: why for name, why in table.items() if is_asked_for(getattr(body, name, None))}
     if asked:
         details = {
             msgspec.structs.fields(body)[body.__struct_fields__.index(name)].encode_name: why
@@ -101,6 +103,7 @@ def order_of(body: NewDeployment) -> Order:
         name=body.name,
         cloud_init=None if body.cloud_init is None else cloud_init_facts(body.cloud_init),
         labels=body.labels or {},
+        ports=body.ports or (),
     )
 
 
@@ -161,6 +164,7 @@ def show(call: Call, deployment_id: str) -> Deployment:
 def change(call: Call, deployment_id: str, body: ChangedDeployment) -> Deployment:
     """Rename or relabel a machine."""
     refuse_later(body)
+    refuse_later(body, AT_LAUNCH)
     deployments.update(call.connection, call.team, deployment_id, name=body.name, labels=body.labels, now=call.now)
     return shown(call, deployment_id)
 

@@ -56,6 +56,8 @@ class Deployment(Answer):
     storage: int
     ssh_command: str | None
     ssh_port: int | None
+    ports: list[int]
+    """What was asked to be reached from outside beside SSH's."""
     port_forwards: list[PortForward]
     host_keys: list[HostKey]
     """Empty until SSH has first answered."""
@@ -136,6 +138,7 @@ def launch(
     cloud_init: Mapping[str, Any] | None = None,
     labels: Mapping[str, str] | None = None,
     volume_ids: Sequence[str] | None = None,
+    ports: Sequence[int] | None = None,
 ) -> Request[Deployment]:
     """Launch a machine: all from one offer, and exactly one of the two keys. `cloud_init` as on the wire."""
     body = given(
@@ -153,6 +156,7 @@ def launch(
         cloudInit=cloud_init,
         labels=labels,
         volumeIds=volume_ids,
+        ports=ports,
     )
     return Request(method="POST", path="/api/deployments", body=body, answers=Deployment)
 

@@ -94,6 +94,9 @@ def to_offer(provider: str, offer: ProviderOffer, capabilities: Capabilities) ->
         pool_id=f"{provider}/{offer.pool}",
         os_options=list(offer.os_options),
         supports_cloud_init=capabilities.cloud_init,
+        supports_ports=capabilities.ports,
+        supports_live_keys=capabilities.live_keys,
+        supports_session_ends=capabilities.session_ends,
         supports_pause=capabilities.pause,
         **{name: getattr(offer, name) for name in KEPT},
     )

@@ -223,6 +223,7 @@ class DeploymentReconciler:
             gpu_type=deployment.gpu_type,
             gpu_count=deployment.gpu_count,
             authorized_keys=facts.keys,
+            ports=facts.ports,
             cloud_init=None if deployment.cloud_init is None else msgspec.convert(deployment.cloud_init, CloudInit),
         )
 

@@ -20,16 +20,19 @@ from forebay.compute.base import (
     Capabilities,
     CloudInitOutcome,
     Finding,
+    FoundKey,
     Instance,
     InstanceState,
     LaunchSpec,
+    LogKind,
+    LogPart,
     NotYetTerminated,
     Pool,
     ProviderOffer,
     ProviderUnavailable,
     Rejected,
 )
-from forebay.compute.local import container, doctor, first_boot, image, starting
+from forebay.compute.local import container, doctor, first_boot, image, inside, journal, sessions, starting
 from forebay.compute.local.container import CLOUD, DEPLOYMENT
 from forebay.compute.local.gpus import Gpus, real_gpus, simulated_gpus, write_simulated
 from forebay.compute.local.networks import Networks, TeamNetwork, bridge_prefix
@@ -70,7 +73,7 @@ class LocalProvider:
     """Containers on this machine. `cloud_id` is this installation's own and never changes."""
 
     name = "local"
-    capabilities = Capabilities(cloud_init=True, pause=True, live_keys=True)
+    capabilities = Capabilities(cloud_init=True, pause=True, live_keys=True, session_ends=True, ports=True)
 
     def __init__(self, settings: Settings, cloud_id: str) -> None:
         self.settings = settings
@@ -88,6 +91,7 @@ class LocalProvider:
         self.pool = pool_of(this_machine(), self.gpus, settings)
         self.has_image = False
         self.host_keys: dict[tuple[str, datetime | None], tuple[str, ...]] = {}
+        self.consoles: dict[str, Path] = {}
         self.exit_reasons: dict[tuple[str, datetime | None], str | None] = {}
 
     def find_gpus(self) -> Gpus | None:
@@ -215,13 +219,34 @@ class LocalProvider:
             if self.entry(deployment_id) is not None:
                 raise NotYetTerminated("Podman has not let go of the machine yet")
 
-    def set_authorized_keys(self, deployment_id: str, keys: Sequence[str]) -> None:
-        """Replace the keys that Forebay lets in, on a running machine or a stopped one."""
+    def set_authorized_keys(self, deployment_id: str, keys: Sequence[str], removed: Sequence[str] = ()) -> None:
+        """Replace the keys that Forebay lets in and those that it keeps out, on a running machine or a stopped one."""
         with told("change the machine's keys"):
             if self.entry(deployment_id) is None:
                 raise Rejected("The machine is gone")
-            archive = first_boot.packed(first_boot.keys_file(keys))
+            archive = first_boot.packed(first_boot.keys_file(keys) | first_boot.removed_file(removed))
             self.podman.put_files(container.name_of(self.tag, deployment_id), archive)
+
+    def authorized_keys(self, deployment_id: str) -> Sequence[FoundKey]:
+        """Forebay's own keys, and root's in ~/.ssh."""
+        with told("read the machine's keys"):
+            entry = self.entry(deployment_id)
+            if entry is None:
+                raise Rejected("The machine is gone")
+            own = f"/{first_boot.AUTHORIZED_KEYS}"
+            texts = {path: self.contents(entry, path) for path in (own, *first_boot.OWN_KEYS)}
+            return [
+                key
+                for path, text in texts.items()
+                for key in first_boot.found_keys(text or b"", "" if path == own else path)
+            ]
+
+    def end_sessions(self, deployment_id: str, fingerprints: Sequence[str]) -> int:
+        """End the connections of these keys; see `sessions`."""
+        with told("look for the machine's sessions"):
+            entry = self.entry(deployment_id)
+            is_running = entry is not None and container.is_running(entry)
+            return sessions.end(entry["Pid"], entry["Id"], frozenset(fingerprints)) if entry and is_running else 0
 
     def cloud_init_outcome(self, deployment_id: str) -> CloudInitOutcome | None:
         """How its first boot ended, or None while it goes on or where nothing was asked of it."""
@@ -237,6 +262,34 @@ class LocalProvider:
             name = container.name_of(self.tag, deployment_id)
             framed = self.podman.logs(name, most_bytes // 64 + 10, 2 * container.LOG_BYTES)
             return container.console_text(framed or b"", most_bytes)
+
+    def read_log(
+        self, deployment_id: str, kind: LogKind, *, after: str = "", most_bytes: int = 65536
+    ) -> LogPart | None:
+        """A piece of its console or of cloud-init's output; of the latter a stopped machine keeps the end alone."""
+        with told("read the machine's log"):
+            if kind is LogKind.console:
+                return self.read_console(deployment_id, after, most_bytes)
+            entry = self.entry(deployment_id)
+            if entry is None:
+                return None
+            if container.is_running(entry):
+                return journal.file_part(entry["Pid"], entry["Id"], journal.CLOUD_INIT, after, most_bytes)
+            return journal.kept_part(self.read_file(deployment_id, first_boot.LOG) or b"", after, most_bytes)
+
+    def read_console(self, deployment_id: str, after: str, most_bytes: int) -> LogPart | None:
+        """A piece of the console. Podman is asked once where it is: whoever follows a log costs a read of a file."""
+        known = self.consoles.get(deployment_id)
+        part = known and journal.console_part(known, after, most_bytes)
+        if part:
+            return part
+        found = self.podman.container(container.name_of(self.tag, deployment_id))
+        if found is None:
+            self.consoles.pop(deployment_id, None)
+            return None
+        self.consoles[deployment_id] = Path(found["HostConfig"]["LogConfig"]["Path"])
+        empty = LogPart(text="", cursor="")
+        return journal.console_part(self.consoles[deployment_id], after, most_bytes) or empty
 
     def doctor(self) -> Sequence[Finding]:
         """What this machine lacks."""
@@ -294,6 +347,12 @@ class LocalProvider:
                 return ()
             self.host_keys[key] = found
         return self.host_keys.get(key, ())
+
+    def contents(self, entry: dict[str, Any], path: str) -> bytes | None:
+        """A small file of a machine, running or stopped, or None; of a large one its beginning."""
+        if container.is_running(entry):
+            return inside.read(entry["Pid"], entry["Id"], path, SMALL_FILE_BYTES)
+        return self.read_file(entry["Labels"][DEPLOYMENT], path)
 
     def read_file(self, deployment_id: str, path: str) -> bytes | None:
         """A small file of a machine, or None."""

@@ -40,3 +40,15 @@ def of_deployment(connection: Connection, deployment_id: str, *, page: int, limi
         sa.select(*columns).where(mine).order_by(deployment_events.c.id.desc()).limit(limit).offset((page - 1) * limit)
     )
     return [Event(**row._mapping) for row in rows], int(total)
+
+
+def cloud_init_log(connection: Connection, deployment_id: str) -> str:
+    """What is on record of cloud-init's log: the end of it, once first boot is over."""
+    columns = deployment_events.c
+    found = connection.execute(
+        sa.select(columns.message)
+        .where(columns.deployment_id == deployment_id, columns.kind.in_(("cloud-init-done", "cloud-init-failed")))
+        .order_by(columns.id.desc())
+        .limit(1)
+    ).scalar()
+    return str(found or "")

@@ -20,7 +20,7 @@ from forebay.domain.machines.events import note
 from forebay.domain.machines.host_keys import HostKey
 from forebay.domain.money import metering
 from forebay.errors import InsufficientBalance
-from forebay.storage.tables import deployments, ssh_keys, teams
+from forebay.storage.tables import deployments, teams
 
 
 class Lost(Exception):
@@ -123,21 +123,26 @@ class LaunchFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     team_number: int
     keys: tuple[str, ...]
-    """The public key that was chosen; none if it has been deleted since."""
+    """The public keys that are to open it; none if all have been deleted since."""
     keys_version: int
+    ports: tuple[int, ...]
 
 
 def launch_facts(connection: Connection, deployment: Deployment) -> LaunchFacts:
     """What is so now: whoever launches by it says so afterwards (`authorized_keys.recheck`)."""
     row = connection.execute(
-        sa.select(teams.c.number, ssh_keys.c.public_key, ssh_keys.c.deleted_at, deployments.c.keys_version)
+        sa.select(teams.c.number, deployments.c.keys_version, deployments.c.ports)
         .select_from(deployments)
         .join(teams, teams.c.id == deployments.c.team_id)
-        .join(ssh_keys, ssh_keys.c.id == deployments.c.ssh_key_id)
         .where(deployments.c.id == deployment.id)
     ).one()
-    keys = () if row.deleted_at is not None else (str(row.public_key),)
-    return LaunchFacts(team_number=int(row.number), keys=keys, keys_version=int(row.keys_version))
+    wanted, _ = authorized_keys.keys_of(connection, [deployment.id])[deployment.id]
+    return LaunchFacts(
+        team_number=int(row.number),
+        keys=authorized_keys.lines(wanted),
+        keys_version=int(row.keys_version),
+        ports=tuple(row.ports),
+    )
 
 
 def mark_running(connection: Connection, seen: Deployment, token: str, reach: Reach, *, now: datetime) -> None:

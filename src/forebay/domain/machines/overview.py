@@ -43,6 +43,7 @@ OWN = [
     "started_at",
     "stopped_at",
     "host_keys",
+    "ports",
 ]
 """The deployment's columns in the order of a row; after them come the five of COSTS."""
 

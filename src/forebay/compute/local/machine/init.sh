@@ -17,9 +17,11 @@ end_everything() {
 trap end_everything TERM INT
 
 umask 022
-mkdir -p /run/sshd /run/forebay /etc/forebay /var/lib/forebay
-rm -f /run/sshd.pid /run/nologin /run/forebay/*
-chmod 0700 /run/forebay
+mkdir -p /run/sshd /etc/forebay /var/lib/forebay
+rm -rf /run/sshd.pid /run/nologin /run/forebay-logins
+mkdir -m 0700 /run/forebay-logins
+note_login='session optional pam_exec.so quiet /usr/lib/forebay/note-login'
+grep -qF "$note_login" /etc/pam.d/sshd || echo "$note_login" >>/etc/pam.d/sshd
 
 # The keys of the launch; from then on the file is what counts.
 if [ ! -e /etc/forebay/authorized_keys ]; then
