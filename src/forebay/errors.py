@@ -58,9 +58,11 @@ class OutOfStock(BadRequest):
 
     code = "NOT_ENOUGH_STOCK"
 
-    def __init__(self, offer_id: str) -> None:
+    def __init__(self, offer_id: str, why: str = "") -> None:
+        why = f" {why}" if why else ""
         super().__init__(
-            f"Not Enough Stock: offer {offer_id} has no free capacity at the moment.", details={"offerId": offer_id}
+            f"Not Enough Stock: offer {offer_id} has no free capacity at the moment.{why}",
+            details={"offerId": offer_id},
         )
 
 

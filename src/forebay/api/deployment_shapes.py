@@ -227,12 +227,12 @@ def to_wire(row: Sequence[Any], now: int) -> Deployment:
     """A row of `overview` as clients see it."""
     (
         (id_, team_id, created_by, name, status, provider, offer_id, instance_type, region, operating_system),
-        (gpu_type, gpu_model, gpu_count, vcpus, memory, storage, rate, key_id, is_temporary, key_name, fingerprint),
+        (gpu_type, gpu_model, gpu_count, vcpus, memory, storage, rate, list_rate, basis_points),
+        (key_id, is_temporary, key_name, fingerprint),
         (labels, address, user, port, forwards, error, created_at, started_at, stopped_at, host_keys, ports),
         (charged, charged_through, open_rate, open_started, open_charged),
-    ) = row[:10], row[10:21], row[21:-5], row[-5:]
+    ) = row[:10], row[10:19], row[19:23], row[23:-5], row[-5:]
     charged = int(charged or 0)
-    hourly = rate / 1_000_000
     return Deployment(
         id=id_,
         name=name,
@@ -255,10 +255,10 @@ def to_wire(row: Sequence[Any], now: int) -> Deployment:
         stopped_at=iso(stopped_at),
         last_credit_deduction=iso(charged_through),
         total_cost=charged / 1_000_000,
-        hourly_rate=hourly,
-        original_hourly_rate=hourly,
-        discount_percentage=0.0,
-        has_discount=False,
+        hourly_rate=rate / 1_000_000,
+        original_hourly_rate=list_rate / 1_000_000,
+        discount_percentage=basis_points / 100,
+        has_discount=basis_points > 0,
         vcpus=vcpus,
         memory=memory,
         storage=storage,

@@ -7,8 +7,10 @@ import msgspec
 from forebay.api.call import Call
 from forebay.api.envelope import Input, Wire
 from forebay.api.route import Needs, route
-from forebay.domain.machines import offers
-from forebay.domain.machines.offers import Group
+from forebay.domain.machines import catalogue
+from forebay.domain.machines.catalogue import Group, Listing
+from forebay.domain.people import teams
+from forebay.errors import NotFound
 
 NO_PAUSE = "This provider can't stop a machine and keep its disk."
 
@@ -22,12 +24,16 @@ class OfferSearch(Input):
     sort_by: Literal["popularity", "lowestPrice", "highestPrice", "averagePrice"] = "popularity"
     sort_order: Literal["asc", "desc"] = "asc"
     instance_type: Literal["SPOT", "DEDICATED", "CLUSTER"] | None = None
+    team_id: str | None = None
+    """Whose prices are shown, for who is signed in or has a key; else those of the current team."""
 
 
-class Offer(Wire):
+class Offer(Wire, omit_defaults=True):
     """Something that can be launched.
 
-    `memory`, `storage`, `gpu_memory` in GB; `price` in dollars an hour for all of it.
+    `memory`, `storage`, `gpu_memory` in GB; `price` in dollars an hour for all of it, as the team pays it. With a
+    discount `originalPrice` is the price before it, and `discountedPrice` the same as `price`. `spot_price` is what it
+    costs launched as SPOT, which may be taken back with notice.
     """
 
     provider: str
@@ -53,6 +59,11 @@ class Offer(Wire):
     supports_pause: bool
     pause_unsupported_reason: str | None
     extras: dict[str, Any]
+    spot_price: float | None = msgspec.field(name="spot_price", default=None)
+    original_price: float | None = None
+    discounted_price: float | None = None
+    discount_percentage: float | None = None
+    has_discount: bool | None = None
 
 
 class OfferGroup(Wire):
@@ -83,8 +94,10 @@ class OfferPage(Wire):
     total_pages: int
 
 
-def to_offer(offer: offers.Offer, free: int) -> Offer:
+def to_offer(listing: Listing) -> Offer:
     """An offer as clients see it."""
+    offer, price, spot_price = listing.offer, listing.price, listing.spot_price
+    has_discount = price.discount_basis_points > 0
     return Offer(
         provider=offer.provider,
         offer_id=offer.id,
@@ -94,8 +107,8 @@ def to_offer(offer: offers.Offer, free: int) -> Offer:
         memory=offer.memory_gb,
         storage=offer.storage_gb,
         gpu_count=offer.gpu_count,
-        price=offer.rate_micros / 1_000_000,
-        available=free > 0,
+        price=price.rate_micros / 1_000_000,
+        available=listing.free > 0,
         clusters=[offer.region],
         region=offer.region,
         gpu_memory=offer.gpu_memory_gb,
@@ -112,14 +125,19 @@ def to_offer(offer: offers.Offer, free: int) -> Offer:
             "deployment_type": "container" if offer.provider == "local" else "vm",
             "nvlink": "nvlink" in offer.interconnect_type.lower(),
             "simulated": offer.is_simulated,
-            "free": free,
+            "free": listing.free,
         },
+        spot_price=None if spot_price is None else spot_price.rate_micros / 1_000_000,
+        original_price=price.list_rate_micros / 1_000_000 if has_discount else None,
+        discounted_price=price.rate_micros / 1_000_000 if has_discount else None,
+        discount_percentage=price.discount_basis_points / 100 if has_discount else None,
+        has_discount=has_discount or None,
     )
 
 
 def to_group(group: Group) -> OfferGroup:
     """A group as clients see it."""
-    variants = sorted({offer.interconnect_type for offer, _ in group.offers if offer.interconnect_type})
+    variants = sorted({each.offer.interconnect_type for each in group.listings if each.offer.interconnect_type})
     return OfferGroup(
         gpu_type=group.gpu_type,
         gpu_model=group.gpu_model,
@@ -132,19 +150,37 @@ def to_group(group: Group) -> OfferGroup:
         lowest_price=min(group.rates) / 1_000_000,
         highest_price=max(group.rates) / 1_000_000,
         average_price=group.average_micros / 1_000_000,
-        providers=sorted({offer.provider for offer, _ in group.offers}),
-        offers=[to_offer(offer, free) for offer, free in group.offers],
+        providers=sorted({each.offer.provider for each in group.listings}),
+        offers=[to_offer(each) for each in group.listings],
     )
 
 
-@route("GET", "/api/gpu-offers", needs=Needs.nothing, query=OfferSearch, answers=OfferPage)
+def team_of(call: Call, wanted_id: str | None) -> str | None:
+    """The team whose prices are shown; None for who is nobody here. Raises NotFound for a team of others."""
+    if call.person is None:
+        return None
+    team_id = wanted_id or call.person.current_team_id
+    if team_id is None:
+        return None
+    if call.person.reaches(team_id) and teams.is_member(call.connection, team_id, call.person.user_id):
+        return team_id
+    if wanted_id is not None:
+        raise NotFound("Team")
+    return None
+
+
+@route("GET", "/api/gpu-offers", needs=Needs.nothing, query=OfferSearch, answers=OfferPage, raises=(404,))
 def search(call: Call, query: OfferSearch) -> OfferPage:
     """What can be launched, and whether there is room for it now.
 
-    `gpuCount` 0 is a machine without a GPU. `instanceType` filters the groups and the offers in them.
+    `gpuCount` 0 is a machine without a GPU. `instanceType` filters the groups and the offers in them; an offer that can
+    be launched as SPOT too is shown as that, at its spot price, where SPOT is asked for. Who comes with a key or a
+    session sees the prices of their team, discounts included.
     """
-    found = offers.catalogue(
+    found = catalogue.catalogue(
         call.connection,
+        now=call.now,
+        team_id=team_of(call, query.team_id),
         search=query.search,
         instance_type=query.instance_type,
         sort_by=query.sort_by,
@@ -156,5 +192,5 @@ def search(call: Call, query: OfferSearch) -> OfferPage:
         total=len(found),
         page=query.page,
         limit=query.limit,
-        total_pages=offers.page_count(len(found), query.limit),
+        total_pages=catalogue.page_count(len(found), query.limit),
     )

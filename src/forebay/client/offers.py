@@ -8,7 +8,10 @@ from forebay.client.request import Answer, Page, Request, given
 
 
 class Offer(Answer):
-    """One kind of machine; `memory`, `storage` and `gpu_memory` in GB."""
+    """One kind of machine; `memory`, `storage` and `gpu_memory` in GB.
+
+    `price` is what the team pays; with a discount `original_price` is the price before it.
+    """
 
     provider: str
     offer_id: str
@@ -33,6 +36,12 @@ class Offer(Answer):
     supports_pause: bool
     pause_unsupported_reason: str | None
     extras: dict[str, Any]
+    spot_price: float | None = msgspec.field(name="spot_price", default=None)
+    """What it costs launched as SPOT, where it can be."""
+    original_price: float | None = None
+    discounted_price: float | None = None
+    discount_percentage: float | None = None
+    has_discount: bool | None = None
 
 
 class OfferGroup(Answer):
@@ -65,12 +74,19 @@ def listed(
     sort_by: str | None = None,
     sort_order: str | None = None,
     instance_type: str | None = None,
+    team_id: str | None = None,
     page: int | None = None,
     limit: int | None = None,
 ) -> Request[OfferPage]:
     """What can be launched."""
     query = given(
-        search=search, sortBy=sort_by, sortOrder=sort_order, instanceType=instance_type, page=page, limit=limit
+        search=search,
+        sortBy=sort_by,
+        sortOrder=sort_order,
+        instanceType=instance_type,
+        teamId=team_id,
+        page=page,
+        limit=limit,
     )
     return Request(method="GET", path="/api/gpu-offers", query=query, answers=OfferPage, is_open=True)
 

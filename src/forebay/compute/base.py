@@ -53,6 +53,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """`end_sessions` finds the sessions of a key and ends them."""
     ports: bool = False
     """Ports of a machine beside its SSH are reached from outside, where the launch asks for it."""
+    terminal: bool = False
+    """`open_shell` gives a terminal in a running machine."""
+    notice: bool = False
+    """`warn` tells a running machine that it will be taken back."""
     vm_isolation: bool = False
 
 
@@ -87,6 +91,8 @@ class ProviderOffer(msgspec.Struct, frozen=True, kw_only=True):
     rate_micros: int
     storage_rate_micros: int
     """What the disk costs while the machine is stopped."""
+    spot_rate_micros: int | None = None
+    """What it costs as a machine that may be taken back; None: it isn't offered so, or `instance_type` says it is."""
     minimum_runtime_minutes: int = 0
     instance_type: str = "DEDICATED"
     interconnect_type: str = ""
@@ -220,6 +226,22 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     is_required: bool = True
 
 
+class Shell(Protocol):
+    """A terminal in a machine, with root's shell in it. May be read, written and closed by different threads."""
+
+    def read(self, timeout_seconds: float | None = None) -> bytes | None:
+        """What the terminal shows next, raw; b"" once the shell has ended; None if nothing came in time."""
+
+    def write(self, typed: bytes) -> None:
+        """What was typed, raw. Fine if the shell has ended."""
+
+    def resize(self, columns: int, rows: int) -> None:
+        """The terminal's size. Fine if the shell has ended."""
+
+    def close(self) -> None:
+        """Hang up: the shell ends, and who reads is told so. May be called again."""
+
+
 class Provider(Protocol):
     """The protocol itself. All methods may raise ProviderUnavailable."""
 
@@ -284,6 +306,16 @@ class Provider(Protocol):
         self, deployment_id: str, kind: LogKind, *, after: str = "", most_bytes: int = 65536
     ) -> LogPart | None:
         """The end of a log; with `after`, what has come since that cursor. None if the machine is gone."""
+
+    def open_shell(self, deployment_id: str, columns: int = 80, rows: int = 24) -> Shell:
+        """A terminal in a running machine, for who may have one. Raises Rejected if it is gone or does not run."""
+
+    def warn(self, deployment_id: str, message: str, at: datetime) -> None:
+        """Tell a running machine that it ends at `at`: by a file, and SIGTERM to what people run in it.
+
+        The same notice is given once, however often it is asked for. Fine if the machine is stopped or gone; raises
+        ProviderUnavailable if it can't be told, which delays nothing: who reclaims it goes on at `at`.
+        """
 
     def doctor(self) -> Sequence[Finding]:
         """What this provider needs of its surroundings, checked one by one."""

@@ -31,8 +31,20 @@ from forebay.compute.base import (
     ProviderOffer,
     ProviderUnavailable,
     Rejected,
+    Shell,
 )
-from forebay.compute.local import container, doctor, first_boot, image, inside, journal, sessions, starting
+from forebay.compute.local import (
+    container,
+    doctor,
+    first_boot,
+    image,
+    inside,
+    journal,
+    notice,
+    sessions,
+    shell,
+    starting,
+)
 from forebay.compute.local.container import CLOUD, DEPLOYMENT
 from forebay.compute.local.gpus import Gpus, real_gpus, simulated_gpus, write_simulated
 from forebay.compute.local.networks import Networks, TeamNetwork, bridge_prefix
@@ -73,7 +85,9 @@ class LocalProvider:
     """Containers on this machine. `cloud_id` is this installation's own and never changes."""
 
     name = "local"
-    capabilities = Capabilities(cloud_init=True, pause=True, live_keys=True, session_ends=True, ports=True)
+    capabilities = Capabilities(
+        cloud_init=True, pause=True, live_keys=True, session_ends=True, ports=True, terminal=True, notice=True
+    )
 
     def __init__(self, settings: Settings, cloud_id: str) -> None:
         self.settings = settings
@@ -290,6 +304,16 @@ class LocalProvider:
         self.consoles[deployment_id] = Path(found["HostConfig"]["LogConfig"]["Path"])
         empty = LogPart(text="", cursor="")
         return journal.console_part(self.consoles[deployment_id], after, most_bytes) or empty
+
+    def open_shell(self, deployment_id: str, columns: int = 80, rows: int = 24) -> Shell:
+        """A login shell of root's, on a terminal of that size."""
+        with told("open a shell in the machine"):
+            return shell.open_shell(self.podman, container.name_of(self.tag, deployment_id), columns, rows)
+
+    def warn(self, deployment_id: str, message: str, at: datetime) -> None:
+        """Leave the notice in the machine, and end what people run in it; see `notice`."""
+        with told("warn the machine"):
+            notice.give(self.podman, container.name_of(self.tag, deployment_id), message, at)
 
     def doctor(self) -> Sequence[Finding]:
         """What this machine lacks."""

@@ -6,6 +6,7 @@ may stand against an order is in `orders.py`.
 
 from datetime import datetime
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
@@ -24,7 +25,6 @@ from forebay.storage.tables import deployments
 TAKEN_OVER = (
     "provider",
     "pool_id",
-    "instance_type",
     "region",
     "gpu_type",
     "gpu_model",
@@ -32,8 +32,6 @@ TAKEN_OVER = (
     "vcpus",
     "memory_gb",
     "storage_gb",
-    "rate_micros",
-    "storage_rate_micros",
     "minimum_runtime_minutes",
     "supports_pause",
 )
@@ -51,6 +49,7 @@ def launch(connection: Connection, context: TeamContext, order: Order, limits: L
     orders.refuse(connection, wish)
     offer = wish.offer
     assert offer is not None, "an order without an offer is refused"
+    assert wish.price is not None, "every offer has a price"
     deployment_id = ids.new_id(now)
     name = None if order.name is None else check_name(order.name)
     key = launch_key(connection, wish, name or deployment_id)
@@ -64,6 +63,7 @@ def launch(connection: Connection, context: TeamContext, order: Order, limits: L
             status=Status.deploying,
             desired=Desired.running,
             offer_id=offer.id,
+            instance_type=order.instance_type,
             operating_system=order.operating_system,
             ssh_key_id=key.id,
             is_ssh_key_temporary=key.is_temporary,
@@ -78,6 +78,7 @@ def launch(connection: Connection, context: TeamContext, order: Order, limits: L
             deploying_since=now,
             due_at=now,
             **{field: getattr(offer, field) for field in TAKEN_OVER},
+            **msgspec.structs.asdict(wish.price),
         )
     )
     by = context.caller.user_id

@@ -5,8 +5,6 @@ that the provider has not confirmed to be gone; a launch checks it again with th
 was accepted has its capacity.
 """
 
-import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -14,9 +12,13 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from forebay.domain.machines import restrictions
 from forebay.errors import OutOfStock
 from forebay.storage.database import lock_rows, upsert_insert
 from forebay.storage.tables import deployments, offers, pools
+
+SPOT = "SPOT"
+"""Machines of this type may be taken back, with notice."""
 
 
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +50,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     gpu_memory_gb: int
     os_options: list[str]
     rate_micros: int
+    spot_rate_micros: int | None = None
+    """Launched as SPOT it costs this; None: it can't be, or it is SPOT anyway."""
     storage_rate_micros: int
     minimum_runtime_minutes: int
     interconnect_type: str
@@ -61,6 +65,10 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     supports_pause: bool
     is_simulated: bool
     is_maintenance: bool
+
+    def is_offered_as(self, instance_type: str) -> bool:
+        """Whether a launch may ask for this type."""
+        return instance_type == self.instance_type or (instance_type == SPOT and self.spot_rate_micros is not None)
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -118,9 +126,16 @@ def sync(
 
 
 def listed(connection: Connection) -> Sequence[Offer]:
-    """All offers that are on the list now."""
+    """All offers that are on the list now; under maintenance where the provider or an operator says so."""
     rows = connection.execute(sa.select(*COLUMNS).where(offers.c.is_listed).order_by(offers.c.rate_micros, offers.c.id))
-    return [Offer(**row._mapping) for row in rows]
+    standing = restrictions.listed(connection)
+    found = [Offer(**row._mapping) for row in rows]
+    return [
+        msgspec.structs.replace(offer, is_maintenance=True)
+        if restrictions.maintenance_of(standing, concerned(offer))
+        else offer
+        for offer in found
+    ]
 
 
 def find(connection: Connection, offer_id: str) -> Offer | None:
@@ -153,82 +168,58 @@ def lock(connection: Connection, offer: Offer) -> None:
 
 
 def in_stock(connection: Connection, offer: Offer) -> int:
-    """How many instances of the offer fit now."""
-    room = rooms(connection, offer.pool_id).get(offer.pool_id)
-    return 0 if room is None else room.count(offer)
+    """How many instances of the offer could be launched now."""
+    return free(connection, [offer])[offer.id]
+
+
+def free(connection: Connection, found: Sequence[Offer]) -> dict[str, int]:
+    """How many instances of each of these offers could be launched now, if nothing else is.
+
+    That is what fits into the pool and is below what operators let be there; nothing while there is maintenance.
+    """
+    room = rooms(connection, found[0].pool_id if len(found) == 1 else None)
+    standing = restrictions.listed(connection)
+    caps = {(each.scope, each.subject): each.most for each in standing if each.most is not None}
+    there = taken_by(connection) if caps else {}
+    counted = {}
+    for offer in found:
+        fits = room[offer.pool_id].count(offer) if offer.pool_id in room else 0
+        for key in (("offer", offer.id), ("pool", offer.pool_id)):
+            if key in caps:
+                fits = min(fits, max(0, caps[key] - there.get(key, 0)))
+        counted[offer.id] = 0 if restrictions.maintenance_of(standing, concerned(offer)) else fits
+    return counted
+
+
+def taken_by(connection: Connection) -> dict[tuple[str, str], int]:
+    """How many machines there are of each offer and in each pool, those included that the provider still has to end."""
+    rows = connection.execute(
+        sa.select(deployments.c.offer_id, deployments.c.pool_id, sa.func.count())
+        .where(deployments.c.gone_at.is_(None))
+        .group_by(deployments.c.offer_id, deployments.c.pool_id)
+    )
+    there: dict[tuple[str, str], int] = {}
+    for offer_id, pool_id, count in rows:
+        for key in (("offer", str(offer_id)), ("pool", str(pool_id))):
+            there[key] = there.get(key, 0) + int(count)
+    return there
+
+
+def concerned(offer: Offer) -> dict[str, str]:
+    """What a restriction of the offer may be on, by scope."""
+    return restrictions.subjects(offer.id, offer.pool_id, offer.region, offer.provider)
 
 
 def refuse_full(connection: Connection, offer: Offer) -> None:
-    """Raise OutOfStock unless one more instance fits. Who reserves it has the pool locked."""
+    """Raise OutOfStock unless one more instance can be launched. Who reserves it has the pool locked."""
     if in_stock(connection, offer) < 1:
-        raise OutOfStock(offer.id)
+        raise OutOfStock(offer.id, why_none(connection, offer))
 
 
-class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Offers of one type of GPU, with how many instances of each fit now."""
-
-    gpu_type: str
-    gpu_model: str
-    offers: list[tuple[Offer, int]]
-    popularity: int
-
-    @property
-    def rates(self) -> list[int]:
-        """Micro-dollars an hour of its offers."""
-        return [offer.rate_micros for offer, _ in self.offers]
-
-    @property
-    def average_micros(self) -> int:
-        """The mean rate, rounded to a micro-dollar."""
-        return sum(self.rates) // len(self.rates)
-
-    @property
-    def total_available(self) -> int:
-        """Instances that can be launched now, if nothing else is."""
-        return sum(free for _, free in self.offers)
-
-
-ORDERS = ("popularity", "lowestPrice", "highestPrice", "averagePrice")
-
-
-def catalogue(
-    connection: Connection,
-    *,
-    search: str = "",
-    instance_type: str | None = None,
-    sort_by: str = "popularity",
-    descending: bool = False,
-) -> Sequence[Group]:
-    """The groups that have an offer matching the filters, and of each only those offers.
-
-    `popularity` is a rank: 1 for the type that was launched most in its time, so ascending order starts with it.
-    """
-    free = rooms(connection)
-    by_type: dict[str, list[tuple[Offer, int]]] = defaultdict(list)
-    needle = search.casefold()
-    for offer in listed(connection):
-        text = f"{offer.gpu_type} {offer.gpu_model} {offer.name} {offer.provider} {offer.region}".casefold()
-        if (instance_type is None or offer.instance_type == instance_type) and needle in text:
-            room = free.get(offer.pool_id)
-            by_type[offer.gpu_type].append((offer, room.count(offer) if room else 0))
-    counts = connection.execute(
-        sa.select(deployments.c.gpu_type, sa.func.count()).group_by(deployments.c.gpu_type)
-    ).all()
-    launched = {str(gpu_type): int(count) for gpu_type, count in counts}
-    ranked = sorted(by_type, key=lambda gpu_type: (-launched.get(gpu_type, 0), gpu_type))
-    groups = [
-        Group(gpu_type=gpu_type, gpu_model=by_type[gpu_type][0][0].gpu_model, offers=by_type[gpu_type], popularity=rank)
-        for rank, gpu_type in enumerate(ranked, start=1)
-    ]
-    keys = {
-        "popularity": lambda group: group.popularity,
-        "lowestPrice": lambda group: min(group.rates),
-        "highestPrice": lambda group: max(group.rates),
-        "averagePrice": lambda group: group.average_micros,
-    }
-    return sorted(groups, key=keys[sort_by], reverse=descending)
-
-
-def page_count(total: int, limit: int) -> int:
-    """How many pages of `limit` there are."""
-    return math.ceil(total / limit)
+def why_none(connection: Connection, offer: Offer) -> str:
+    """Why nothing of the offer can be launched, where there is more to say than that all is taken."""
+    maintenance = restrictions.maintenance_of(restrictions.listed(connection), concerned(offer))
+    if maintenance is None:
+        return "It is under maintenance." if offer.is_maintenance else ""
+    until = "" if maintenance.until_at is None else f", expected until {maintenance.until_at:%-d %B %Y at %H:%M} UTC"
+    return f"It is under maintenance{until}: {maintenance.reason}"

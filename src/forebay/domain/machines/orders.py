@@ -13,9 +13,10 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.machines import offers, ssh_keys
+from forebay.domain.machines import offers, prices, ssh_keys
 from forebay.domain.machines.deployments import Limits, check_labels, check_name, hold_micros, refuse_frozen
 from forebay.domain.machines.offers import Offer
+from forebay.domain.machines.prices import Price
 from forebay.domain.money import holds, ledger
 from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission, who_has
@@ -53,20 +54,26 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     context: TeamContext
     order: Order
     offer: Offer | None
+    price: Price | None
+    """What the offer costs the team now."""
     limits: Limits
     now: datetime
 
     @property
     def hold_micros(self) -> int:
         """What a launch of the offer must have available, and holds; 0 without an offer."""
-        if self.offer is None:
+        if self.offer is None or self.price is None:
             return 0
-        return hold_micros(self.offer.rate_micros, self.offer.minimum_runtime_minutes, self.limits.minimum_micros)
+        return hold_micros(self.price.rate_micros, self.offer.minimum_runtime_minutes, self.limits.minimum_micros)
 
 
 def wish(connection: Connection, context: TeamContext, order: Order, limits: Limits, *, now: datetime) -> Wish:
     """The order with what it names."""
-    return Wish(context=context, order=order, offer=offers.find(connection, order.offer_id), limits=limits, now=now)
+    offer = offers.find(connection, order.offer_id)
+    price = None
+    if offer is not None:
+        price = prices.price_for(connection, context.team_id, offer, order.instance_type, now=now)
+    return Wish(context=context, order=order, offer=offer, price=price, limits=limits, now=now)
 
 
 def lock(connection: Connection, wish: Wish) -> None:
@@ -141,10 +148,11 @@ def check_offer(connection: Connection, wish: Wish) -> None:
             ("gpuType", order.gpu_type, offer.gpu_type),
             ("gpuCount", order.gpu_count, offer.gpu_count),
             ("region", order.region, offer.region),
-            ("instanceType", order.instance_type, offer.instance_type),
         )
         if given != right
     }
+    if not offer.is_offered_as(order.instance_type):
+        wrong["instanceType"] = f"must be {offer.instance_type!r} for this offer"
     if order.operating_system not in offer.os_options:
         wrong["operatingSystem"] = f"must be one of {', '.join(offer.os_options)}"
     if order.cloud_init is not None and not offer.supports_cloud_init:

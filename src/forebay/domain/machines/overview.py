@@ -29,6 +29,8 @@ OWN = [
     "memory_gb",
     "storage_gb",
     "rate_micros",
+    "list_rate_micros",
+    "discount_basis_points",
     "ssh_key_id",
     "is_ssh_key_temporary",
     "ssh_key_name",

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from forebay.domain.machines import offers, orders
 from forebay.domain.machines.deployments import Limits
-from forebay.domain.machines.offers import Offer
+from forebay.domain.machines.offers import SPOT, Offer
 from forebay.domain.machines.orders import Order, Refusal, Wish
 from forebay.domain.money import auto_top_ups, outlook
 from forebay.domain.money.amounts import MICROS_PER_DOLLAR, SECONDS_PER_HOUR, charge_micros
@@ -55,7 +55,7 @@ def preview(connection: Connection, context: TeamContext, order: Order, limits: 
     """What the launch would come to at this moment. Raises nothing that the launch would be refused for."""
     wish = orders.wish(connection, context, order, limits, now=now)
     offer, before = wish.offer, outlook.outlook(connection, context.team_id)
-    rate = 0 if offer is None else offer.rate_micros
+    rate = 0 if wish.price is None else wish.price.rate_micros
     minutes = 0 if offer is None else offer.minimum_runtime_minutes
     after = Outlook(
         balance_micros=before.balance_micros,
@@ -66,7 +66,7 @@ def preview(connection: Connection, context: TeamContext, order: Order, limits: 
         offer=offer,
         in_stock=0 if offer is None else offers.in_stock(connection, offer),
         rate_micros=rate,
-        original_rate_micros=rate,
+        original_rate_micros=0 if wish.price is None else wish.price.list_rate_micros,
         hold_micros=wish.hold_micros,
         minimum_micros=charge_micros(rate, minutes * 60),
         before=before,
@@ -79,7 +79,7 @@ def preview(connection: Connection, context: TeamContext, order: Order, limits: 
 
 def warnings(connection: Connection, wish: Wish, offer: Offer, after: Outlook) -> Iterator[Warning]:
     """Whatever is no refusal and still worth knowing."""
-    if offer.instance_type == "SPOT":
+    if wish.order.instance_type == SPOT:
         yield Warning(
             "SPOT", "A spot machine can be reclaimed at any time after a short notice. Keep what matters elsewhere."
         )
@@ -91,7 +91,8 @@ def warnings(connection: Connection, wish: Wish, offer: Offer, after: Outlook) -
             "This offer can't be stopped, only terminated, and its disk goes with it; also when the credits run out.",
         )
     if offer.minimum_runtime_minutes:
-        least = dollars(charge_micros(offer.rate_micros, offer.minimum_runtime_minutes * 60))
+        rate = offer.rate_micros if wish.price is None else wish.price.rate_micros
+        least = dollars(charge_micros(rate, offer.minimum_runtime_minutes * 60))
         minutes = counted(offer.minimum_runtime_minutes, "minute")
         yield Warning(
             "MINIMUM_RUNTIME", f"It can't be stopped or terminated in its first {minutes}, which cost {least}."

@@ -10,6 +10,8 @@ MICROS_PER_DOLLAR = 1_000_000
 SECONDS_PER_HOUR = 3600
 CENT = Decimal("0.01")
 MICROS_PER_CENT = 10_000
+WHOLE_BASIS_POINTS = 10_000
+"""100 percent."""
 
 MAX_RATE_MICROS = 20_000_000_000
 """$20,000 an hour; times MAX_SPAN_SECONDS it is 6.3e18, under 2**63."""
@@ -25,6 +27,14 @@ def charge_micros(rate_micros: int, seconds: int) -> int:
     Charging is always this, less what has been charged already, so cutting time into cycles changes nothing.
     """
     return rate_micros * seconds // SECONDS_PER_HOUR
+
+
+def discounted_micros(rate_micros: int, basis_points: int) -> int:
+    """A rate less a discount in hundredths of a percent, rounded down to a micro-dollar: in the team's favour.
+
+    The one place where a discount is reckoned; what is charged is then `charge_micros` of this rate, as of any other.
+    """
+    return rate_micros * (WHOLE_BASIS_POINTS - basis_points) // WHOLE_BASIS_POINTS
 
 
 def to_dollars(amount_micros: int) -> float:

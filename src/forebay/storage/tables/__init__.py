@@ -11,6 +11,15 @@ from forebay.storage.tables.machines import (
     ssh_keys,
 )
 from forebay.storage.tables.money import accounts, cycles, entries, holds, segments, transfers, usage_lines
+from forebay.storage.tables.operators import (
+    discounts,
+    offer_terms,
+    orphans,
+    price_changes,
+    price_notices,
+    provider_states,
+    restrictions,
+)
 from forebay.storage.tables.payments import (
     auto_top_ups,
     card_set_ups,
@@ -62,6 +71,7 @@ __all__ = [
     "deployment_events",
     "deployment_ssh_keys",
     "deployments",
+    "discounts",
     "email_changes",
     "entries",
     "event_polls",
@@ -75,12 +85,18 @@ __all__ = [
     "mails",
     "memberships",
     "metadata",
+    "offer_terms",
     "offers",
+    "orphans",
     "passkeys",
     "payment_attempts",
     "payments",
     "pools",
+    "price_changes",
+    "price_notices",
+    "provider_states",
     "recovery_codes",
+    "restrictions",
     "segments",
     "sent_links",
     "sessions",

@@ -33,8 +33,10 @@ from forebay.compute.base import (
     ProviderOffer,
     ProviderUnavailable,
     Rejected,
+    Shell,
 )
 from forebay.compute.logs import piece
+from forebay.compute.memory.terminals import MemoryShell
 
 POOL = Pool(name="house", vcpus=16, memory_gb=64, storage_gb=1000, gpus=4)
 SMALL = ProviderOffer(
@@ -73,6 +75,9 @@ class Machine(msgspec.Struct):
     boot_log: str = ""
     starts: int = 0
     """How often it was really started."""
+    notices: list[tuple[str, datetime]] = []
+    """What it was told since its last start: the message, and when it ends."""
+    shells: list[MemoryShell] = []
 
 
 class MemoryProvider:
@@ -90,7 +95,7 @@ class MemoryProvider:
     ) -> None:
         self.now = now
         self.capabilities = Capabilities(
-            cloud_init=True, pause=can_pause, live_keys=True, session_ends=True, ports=True
+            cloud_init=True, pause=can_pause, live_keys=True, session_ends=True, ports=True, terminal=True, notice=True
         )
         self.all_pools, self.all_offers = tuple(pools), tuple(offers)
         self.lock = threading.RLock()
@@ -157,6 +162,7 @@ class MemoryProvider:
         """Really start it."""
         machine.starts += 1
         machine.console = f"start {machine.starts}\n"
+        machine.notices.clear()
         machine.instance = msgspec.structs.replace(
             machine.instance, state=InstanceState.running, started_at=self.now(), stopped_at=None, exit_reason=None
         )
@@ -188,7 +194,9 @@ class MemoryProvider:
 
     def terminate(self, deployment_id: str) -> None:
         with self.asked("terminate"):
-            if self.machines.pop(deployment_id, None) is not None:
+            machine = self.machines.pop(deployment_id, None)
+            if machine is not None:
+                self.hang_up(machine)
                 self.calls.append(("terminate", deployment_id))
 
     def set_authorized_keys(self, deployment_id: str, keys: Sequence[str], removed: Sequence[str] = ()) -> None:
@@ -233,6 +241,23 @@ class MemoryProvider:
             found = piece(BytesIO(content), machine.starts, len(content), after, most_bytes)
             return LogPart(text=found.content.decode(errors="replace"), cursor=found.cursor, is_cut=found.is_cut)
 
+    def open_shell(self, deployment_id: str, columns: int = 80, rows: int = 24) -> Shell:
+        with self.asked("open_shell"):
+            machine = self.machines.get(deployment_id)
+            if machine is None or machine.instance.state is not InstanceState.running:
+                raise Rejected("The machine does not run")
+            machine.shells.append(MemoryShell(columns, rows))
+            return machine.shells[-1]
+
+    def warn(self, deployment_id: str, message: str, at: datetime) -> None:
+        with self.asked("warn"):
+            machine = self.machines.get(deployment_id)
+            if machine is None or machine.instance.state is not InstanceState.running:
+                return
+            if (message, at) not in machine.notices:
+                machine.notices.append((message, at))
+                self.calls.append(("warn", deployment_id))
+
     def doctor(self) -> Sequence[Finding]:
         return (Finding(name="memory", is_ok=True, found="there"),)
 
@@ -250,9 +275,16 @@ class MemoryProvider:
     def halt(self, machine: Machine, reason: str | None) -> None:
         """Let it be stopped from now on."""
         machine.sessions.clear()
+        self.hang_up(machine)
         machine.instance = msgspec.structs.replace(
             machine.instance, state=InstanceState.stopped, stopped_at=self.now(), exit_reason=reason
         )
+
+    def hang_up(self, machine: Machine) -> None:
+        """End the terminals in it."""
+        for shell in machine.shells:
+            shell.close()
+        machine.shells.clear()
 
     def stop_by_itself(self, deployment_id: str, reason: str = "It ran out of memory.") -> None:
         """The machine stops, and nobody asked for it."""
@@ -262,7 +294,7 @@ class MemoryProvider:
     def lose(self, deployment_id: str) -> None:
         """The machine is gone, and nobody asked for it."""
         with self.lock:
-            del self.machines[deployment_id]
+            self.hang_up(self.machines.pop(deployment_id))
 
     def be_unreachable(self, reason: str = "The network is down") -> None:
         """Answer nothing, until `be_back`."""
