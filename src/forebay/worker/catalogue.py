@@ -13,7 +13,17 @@ log = logging.getLogger(__name__)
 PREPARE_SECONDS = 300.0
 """So often a provider puts back what it needs: firewall rules that someone flushed, say."""
 
-OTHERWISE = {"id", "provider", "pool_id", "os_options", "supports_cloud_init", "supports_pause"}
+OTHERWISE = {
+    "id",
+    "provider",
+    "pool_id",
+    "os_options",
+    "supports_cloud_init",
+    "supports_ports",
+    "supports_live_keys",
+    "supports_session_ends",
+    "supports_pause",
+}
 KEPT = [name for name in offers.Offer.__struct_fields__ if name not in OTHERWISE]
 """Fields that are taken over from the provider's offer as they are."""
 

@@ -31,6 +31,18 @@ def note(connection: Connection, deployment_id: str, kind: str, message: str, *,
     )
 
 
+def note_once(
+    connection: Connection, deployment_id: str, kind: str, message: str, *, since: datetime | None, now: datetime
+) -> None:
+    """Add an event unless there is one of this kind since then: for what may be tried again after a crash."""
+    columns = deployment_events.c
+    there = sa.select(columns.id).where(
+        columns.deployment_id == deployment_id, columns.kind == kind, columns.at >= (since or now)
+    )
+    if connection.execute(there.limit(1)).first() is None:
+        note(connection, deployment_id, kind, message, now=now)
+
+
 def of_deployment(connection: Connection, deployment_id: str, *, page: int, limit: int) -> tuple[Sequence[Event], int]:
     """A page of the timeline, newest first, and how many events there are in all."""
     columns = [deployment_events.c[name] for name in Event.__struct_fields__]

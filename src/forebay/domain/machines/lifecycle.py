@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from forebay.domain.machines import authorized_keys
 from forebay.domain.machines import deployments as people_side
 from forebay.domain.machines.deployments import COLUMNS, Deployment, Desired, Limits, Status, change, to_deployment
-from forebay.domain.machines.events import note
+from forebay.domain.machines.events import note, note_once
 from forebay.domain.machines.host_keys import HostKey
 from forebay.domain.money import metering
 from forebay.errors import InsufficientBalance
@@ -145,6 +145,25 @@ def launch_facts(connection: Connection, deployment: Deployment) -> LaunchFacts:
     )
 
 
+def note_placed(connection: Connection, deployment: Deployment, *, now: datetime) -> None:
+    """The provider has made the machine, or started it again: SSH will answer soon."""
+    is_new = deployment.started_at is None
+    kind, message = ("placed", "The machine is made, and starts.") if is_new else ("started", "The machine starts.")
+    note_once(connection, deployment.id, kind, message, since=deployment.deploying_since, now=now)
+
+
+def note_halted(connection: Connection, deployment: Deployment, *, now: datetime) -> None:
+    """The provider has stopped the machine."""
+    message = "The machine has come to a stop; its disk is kept."
+    note_once(connection, deployment.id, "halted", message, since=deployment.stopped_at, now=now)
+
+
+def note_trouble(connection: Connection, deployment: Deployment, reason: str, *, now: datetime) -> None:
+    """The provider can't be reached, and what is wanted has to wait."""
+    message = f"{reason.rstrip('.')}. It is tried again."
+    note_once(connection, deployment.id, "provider-trouble", message, since=deployment.deploying_since, now=now)
+
+
 def mark_running(connection: Connection, seen: Deployment, token: str, reach: Reach, *, now: datetime) -> None:
     """SSH has answered: from this second the machine is paid for. Raises Lost."""
     deployment = held(connection, seen, token)
@@ -169,6 +188,10 @@ def mark_running(connection: Connection, seen: Deployment, token: str, reach: Re
     if deployment.started_at is None:
         authorized_keys.recheck_first_start(connection, deployment.id, now=now)
     note(connection, deployment.id, "running", f"SSH answers at {reach.ip_address} port {reach.ssh_port}.", now=now)
+    ports = [forward for forward in reach.port_forwards if forward["external"] != reach.ssh_port]
+    if ports:
+        where = (f"port {forward['internal']} at {reach.ip_address}:{forward['external']}" for forward in ports)
+        note(connection, deployment.id, "ports", f"From outside is reached: {', '.join(where)}.", now=now)
 
 
 def mark_failed(connection: Connection, seen: Deployment, token: str, reason: str, *, now: datetime) -> None:
