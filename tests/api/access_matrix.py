@@ -164,9 +164,11 @@ TABLE = read(ROWS)
 
 UNDECLARED = {
     ("GET", "/"): "where things are",
-    ("GET", "/static/forebay.css"): "the looks of the pages",
-    ("GET", "/static/forebay.svg"): "the sign on the browser's tab",
-    ("GET", "/static/passkeys.js"): "the one script of the pages",
+    **{
+        ("GET", f"/static/{name}"): "what pages are made of"
+        for name in ("chart.js", "chevron.svg", "forebay.css", "forebay.js", "forebay.svg", "passkeys.js")
+    },
+    ("POST", "/theme"): "how pages look in this browser, for whoever uses it",
     **{
         ("GET", path): "a form or a button; opening the page changes nothing"
         for path in (
@@ -208,6 +210,7 @@ UNDECLARED = {
             "/account",
             "/step-up",
             "/cli",
+            "/t",
         )
     },
     **{

@@ -17,6 +17,7 @@ from tests.api.access_matrix import CALLERS, TABLE, UNDECLARED
 from tests.api.authenticator import add_passkey
 from tests.api.cloud import ABSENT, ROUTES, Cloud, Person, new_public_key, numbers
 from tests.api.invited import invite
+from tests.web.dashboard_pages import PAGES
 
 
 class Scene(msgspec.Struct, kw_only=True):
@@ -281,7 +282,7 @@ def undeclared(application: Litestar) -> set[tuple[str, str]]:
         assert isinstance(route, HTTPRoute), "neither mounts nor websockets here"
         path = route.path_format
         found |= {(str(method), path) for method in route.methods if method not in ("OPTIONS", "HEAD")}
-    return found - declared - set(UNDECLARED)
+    return found - declared - set(UNDECLARED) - set(PAGES)
 
 
 def test_every_route_of_the_application_is_declared(cloud: Cloud) -> None:

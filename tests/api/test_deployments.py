@@ -20,7 +20,7 @@ FIELDS = {
     "startedAt", "stoppedAt", "lastCreditDeduction", "totalCost", "hourlyRate", "originalHourlyRate",
     "discountPercentage", "hasDiscount", "vcpus", "memory", "storage", "sshCommand", "sshPort", "portForwards",
     "hostKeys", "ports", "volumeIds", "kubernetesAddon", "createdAt", "teamId", "createdBy", "error", "labels",
-    "accruedCost", "terminateAt", "maxCost", "autoStopMinutes",
+    "accruedCost", "terminateAt", "maxCost", "autoStopMinutes", "autoStopAction",
 }  # fmt: skip
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
@@ -43,8 +43,8 @@ def test_a_new_machine_is_deploying_and_cannot_be_reached_yet(cloud: Cloud) -> N
         "originalHourlyRate": 3.6, "discountPercentage": 0.0, "hasDiscount": False, "vcpus": 2, "memory": 4,
         "storage": 20, "sshCommand": None, "sshPort": None, "portForwards": [], "hostKeys": [], "ports": [],
         "volumeIds": [], "kubernetesAddon": None, "createdAt": made["createdAt"], "teamId": pat.team,
-        "createdBy": pat.id, "error": None, "labels": {"run": "7"}, "accruedCost": 0.0,
-        "terminateAt": None, "maxCost": None, "autoStopMinutes": None,
+        "createdBy": pat.id, "error": None, "labels": {"run": "7"}, "accruedCost": 0.0, "terminateAt": None,
+        "maxCost": None, "autoStopMinutes": None, "autoStopAction": None,
     }  # fmt: skip
     assert cloud.get(f"/api/deployments/{made['id']}", pat.key).ok() == made
 

@@ -73,6 +73,7 @@ def shared_memory(size_bytes: int) -> list[str]:
 def specification(
     spec: LaunchSpec, *, name: str, cloud_id: str, image: str, network: TeamNetwork, port: int, listen_on: str,
     devices: Sequence[str], resolvers: Sequence[str], forwards: Sequence[PortForward] = (),
+    disk_mounts: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """The body of Podman's create call."""
     memory = spec.memory_gb * GIGABYTE
@@ -118,6 +119,7 @@ def specification(
         "mounts": [
             {"destination": SHARED_MEMORY, "type": "tmpfs", "source": "tmpfs", "options": shared_memory(memory // 2)},
             {"destination": notice.FOLDER, "type": "tmpfs", "source": "tmpfs", "options": list(NOTICE_OPTIONS)},
+            *disk_mounts,
         ],
         "cap_drop": ["all"],
         "cap_add": list(KEPT_CAPABILITIES),

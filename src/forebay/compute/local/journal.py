@@ -7,10 +7,32 @@ from pathlib import Path
 
 from forebay.compute.base import LogPart
 from forebay.compute.local import inside
+from forebay.compute.local.podman import Podman
 from forebay.compute.logs import piece
 
 CLOUD_INIT = "/var/log/cloud-init-output.log"
 FULL = b"F"
+
+
+class Consoles:
+    """Where the host keeps consoles. Podman is asked once for each: whoever follows one costs a read of a file."""
+
+    def __init__(self, podman: Podman) -> None:
+        self.podman = podman
+        self.paths: dict[str, Path] = {}
+
+    def part(self, name: str, after: str, most_bytes: int) -> LogPart | None:
+        """A piece of a container's console; None if the container is gone."""
+        known = self.paths.get(name)
+        found = known and console_part(known, after, most_bytes)
+        if found:
+            return found
+        facts = self.podman.container(name)
+        if facts is None:
+            self.paths.pop(name, None)
+            return None
+        self.paths[name] = Path(facts["HostConfig"]["LogConfig"]["Path"])
+        return console_part(self.paths[name], after, most_bytes) or LogPart(text="", cursor="")
 
 
 def console_part(path: Path, after: str, most_bytes: int) -> LogPart | None:

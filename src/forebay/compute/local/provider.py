@@ -32,6 +32,7 @@ from forebay.compute.base import (
     ProviderUnavailable,
     Rejected,
     Shell,
+    Usage,
 )
 from forebay.compute.local import (
     container,
@@ -44,9 +45,11 @@ from forebay.compute.local import (
     sessions,
     shell,
     starting,
+    usage,
 )
-from forebay.compute.local.container import CLOUD, DEPLOYMENT
-from forebay.compute.local.gpus import Gpus, real_gpus, simulated_gpus, write_simulated
+from forebay.compute.local.container import CLOUD, DEPLOYMENT, GPUS
+from forebay.compute.local.disks import Disks
+from forebay.compute.local.gpus import Gpus, busy_gpus, real_gpus, simulated_gpus, write_simulated
 from forebay.compute.local.networks import Networks, TeamNetwork, bridge_prefix
 from forebay.compute.local.offers import offers_of, pool_of, this_machine
 from forebay.compute.local.placement import place
@@ -85,9 +88,6 @@ class LocalProvider:
     """Containers on this machine. `cloud_id` is this installation's own and never changes."""
 
     name = "local"
-    capabilities = Capabilities(
-        cloud_init=True, pause=True, live_keys=True, session_ends=True, ports=True, terminal=True, notice=True
-    )
 
     def __init__(self, settings: Settings, cloud_id: str) -> None:
         self.settings = settings
@@ -99,13 +99,27 @@ class LocalProvider:
         self.image = settings.local_image or image.reference()
         self.service = Service(settings.podman, self.tag)
         self.podman = Podman(self.service)
+        self.disks = Disks(self.tag)
+        self.capabilities = Capabilities(
+            cloud_init=True,
+            pause=True,
+            live_keys=True,
+            session_ends=True,
+            ports=True,
+            terminal=True,
+            notice=True,
+            disk_quota=self.disks.is_usable,
+        )
         self.networks = Networks(self.podman, cloud_id, self.tag)
         self.walls = Walls(self.tag, bridge_prefix(self.tag), self.resolvers, settings.local_open_networks)
         self.gpus = self.find_gpus()
         self.pool = pool_of(this_machine(), self.gpus, settings)
         self.has_image = False
         self.host_keys: dict[tuple[str, datetime | None], tuple[str, ...]] = {}
-        self.consoles: dict[str, Path] = {}
+        self.consoles = journal.Consoles(self.podman)
+        self.running: Sequence[dict[str, Any]] | None = None
+        """What was found running when it was last looked, as Podman lists it; None: it wasn't yet."""
+        self.cgroups: dict[str, Path | None] = {}
         self.exit_reasons: dict[tuple[str, datetime | None], str | None] = {}
 
     def find_gpus(self) -> Gpus | None:
@@ -119,6 +133,7 @@ class LocalProvider:
             write_simulated()
         self.networks.forget()
         self.raise_walls()
+        self.disks.prepare()
         if not self.settings.local_image:
             image.build(self.service, say)
         self.has_image = self.podman.has_image(self.image)
@@ -158,9 +173,13 @@ class LocalProvider:
                     place(
                         self.podman, spec, name=name, cloud_id=self.cloud_id, image=self.image, network=network,
                         listen_on=self.listen_on, gpus=self.gpus, resolvers=self.resolvers,
+                        disk_mounts=self.disks.make(
+                            spec.deployment_id, spec.storage_gb, network.uid_base, spec.hostname, self.resolvers
+                        ),
                     )  # fmt: skip
                 elif container.moment(entry["StartedAt"]):
                     return
+                self.put_disk_under(spec.deployment_id)
                 if files := first_boot.files_for(spec, is_own_image=not self.settings.local_image):
                     self.podman.put_files(name, first_boot.packed(files))
                 try:
@@ -170,8 +189,15 @@ class LocalProvider:
                     # It never ran by Podman's own books, so nothing is lost: make it again, on another port.
                     logger.warning("Podman could not start %s, which is made again: %s", name, refusal.reason)
                     starting.remove(self.podman, self.service, name)
+                    self.disks.delete(spec.deployment_id)
                     self.networks.forget()
         raise ProviderUnavailable("Podman could not start the machine")
+
+    def put_disk_under(self, deployment_id: str) -> None:
+        """Let a machine that was created and has never run write to its own disk."""
+        created = self.podman.container(container.name_of(self.tag, deployment_id))
+        if created is not None and self.disks.open(deployment_id):
+            self.disks.put_under(deployment_id, created["GraphDriver"]["Data"])
 
     def team_network(self, team_number: int) -> TeamNetwork:
         """The team's network; at this process's first use of it the walls are raised, before anything is in it."""
@@ -190,7 +216,29 @@ class LocalProvider:
         """Every machine of this installation: one call, and one more for each that ended by itself, once."""
         with told("list its machines"):
             entries = self.podman.containers([f"{CLOUD}={self.cloud_id}"])
+            self.running = [entry for entry in entries if entry["State"] == "running"]
             return [self.instance(entry) for entry in entries]
+
+    def usage(self) -> Sequence[Usage]:
+        """What the machines use that the last look found running, read from the kernel; see `usage`."""
+        if self.running is None:
+            self.observe()
+        entries = self.running or []
+        busy = busy_gpus() if self.gpus is not None and not self.gpus.is_simulated else {}
+        self.cgroups = {
+            entry["Id"]: self.cgroups.get(entry["Id"]) or usage.cgroup_of(entry["Pid"], entry["Id"])
+            for entry in entries
+        }
+        found = (
+            usage.usage_of(
+                entry["Labels"][DEPLOYMENT],
+                entry["Pid"],
+                self.cgroups[entry["Id"]],
+                usage.busiest(entry["Labels"].get(GPUS, ""), busy),
+            )
+            for entry in entries
+        )
+        return [each for each in found if each is not None]
 
     def inspect(self, deployment_id: str) -> Instance | None:
         """One machine, with its host keys once it has made them."""
@@ -215,6 +263,7 @@ class LocalProvider:
             name = container.name_of(self.tag, deployment_id)
             if entry["State"] == container.LEFT_UNCLEARED:
                 self.service.clear_away(name)
+            self.disks.open(deployment_id)
             try:
                 starting.start(self.podman, name)
             except Refused as refusal:
@@ -232,6 +281,7 @@ class LocalProvider:
         with told("look for the machine"):
             if self.entry(deployment_id) is not None:
                 raise NotYetTerminated("Podman has not let go of the machine yet")
+        self.disks.delete(deployment_id)
 
     def set_authorized_keys(self, deployment_id: str, keys: Sequence[str], removed: Sequence[str] = ()) -> None:
         """Replace the keys that Forebay lets in and those that it keeps out, on a running machine or a stopped one."""
@@ -280,10 +330,11 @@ class LocalProvider:
     def read_log(
         self, deployment_id: str, kind: LogKind, *, after: str = "", most_bytes: int = 65536
     ) -> LogPart | None:
-        """A piece of its console or of cloud-init's output; of the latter a stopped machine keeps the end alone."""
+        """A piece of its console or of cloud-init's output; see `journal`."""
         with told("read the machine's log"):
             if kind is LogKind.console:
-                return self.read_console(deployment_id, after, most_bytes)
+                name = container.name_of(self.tag, deployment_id)
+                return self.consoles.part(name, after, most_bytes)
             entry = self.entry(deployment_id)
             if entry is None:
                 return None
@@ -291,29 +342,15 @@ class LocalProvider:
                 return journal.file_part(entry["Pid"], entry["Id"], journal.CLOUD_INIT, after, most_bytes)
             return journal.kept_part(self.read_file(deployment_id, first_boot.LOG) or b"", after, most_bytes)
 
-    def read_console(self, deployment_id: str, after: str, most_bytes: int) -> LogPart | None:
-        """A piece of the console. Podman is asked once where it is: whoever follows a log costs a read of a file."""
-        known = self.consoles.get(deployment_id)
-        part = known and journal.console_part(known, after, most_bytes)
-        if part:
-            return part
-        found = self.podman.container(container.name_of(self.tag, deployment_id))
-        if found is None:
-            self.consoles.pop(deployment_id, None)
-            return None
-        self.consoles[deployment_id] = Path(found["HostConfig"]["LogConfig"]["Path"])
-        empty = LogPart(text="", cursor="")
-        return journal.console_part(self.consoles[deployment_id], after, most_bytes) or empty
-
     def open_shell(self, deployment_id: str, columns: int = 80, rows: int = 24) -> Shell:
         """A login shell of root's, on a terminal of that size."""
         with told("open a shell in the machine"):
             return shell.open_shell(self.podman, container.name_of(self.tag, deployment_id), columns, rows)
 
-    def warn(self, deployment_id: str, message: str, at: datetime) -> None:
-        """Leave the notice in the machine, and end what people run in it; see `notice`."""
+    def warn(self, deployment_id: str, message: str, at: datetime, *, is_final: bool = True) -> None:
+        """Leave the notice in the machine, and if it is final end what people run in it; see `notice`."""
         with told("warn the machine"):
-            notice.give(self.podman, container.name_of(self.tag, deployment_id), message, at)
+            notice.give(self.podman, container.name_of(self.tag, deployment_id), message, at, is_final=is_final)
 
     def doctor(self) -> Sequence[Finding]:
         """What this machine lacks."""
@@ -329,6 +366,7 @@ class LocalProvider:
             for instance in self.observe():
                 self.terminate(instance.deployment_id)
             self.networks.remove_all()
+        self.disks.remove()
         self.walls.remove()
         self.close()
         self.service.end()
