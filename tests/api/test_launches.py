@@ -189,7 +189,7 @@ def test_characters_that_no_database_keeps(cloud: Cloud) -> None:
 
 def test_what_comes_later_is_refused_by_name(cloud: Cloud) -> None:
     pat = cloud.person()
-    later: dict[str, Any] = {"volumeIds": [ABSENT], "kubernetesAddon": {"version": "1.30"}}
+    later: dict[str, Any] = {"kubernetesAddon": {"version": "1.30"}}
     for name, value in later.items():
         refusal = refused(cloud, pat, 400, "NOT_SUPPORTED", **{name: value})
         assert set(refusal["details"]) == {name}

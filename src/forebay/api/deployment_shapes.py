@@ -57,7 +57,10 @@ class NewDeployment(Input):
     name: str | None = None
     cloud_init: CloudInit | None = None
     labels: dict[str, str] | None = None
-    volume_ids: list[str] | None = None
+    volume_ids: Annotated[list[Annotated[str, msgspec.Meta(max_length=120)]], msgspec.Meta(max_length=100)] | None = (
+        None
+    )
+    """Volumes of the team, to be there before anything runs: each at `/mnt/<its name>`."""
     kubernetes_addon: Any = None
     ports: Annotated[list[int], msgspec.Meta(max_length=1000)] | None = None
     """TCP ports of the machine to be reached from outside beside SSH's: see `portForwards` once it runs."""
@@ -72,7 +75,6 @@ class NewDeployment(Input):
 
 
 LATER = {
-    "volume_ids": "volumes can't be attached yet",
     "kubernetes_addon": "no provider here has the Kubernetes add-on",
 }
 """Fields that are known and not yet carried out: asking for one is refused, never dropped."""
@@ -241,9 +243,9 @@ def to_wire(row: Sequence[Any], now: int) -> Deployment:
         (gpu_type, gpu_model, gpu_count, vcpus, memory, storage, rate, list_rate, basis_points),
         (key_id, is_temporary, key_name, fingerprint),
         (labels, address, user, port, forwards, error, created_at, started_at, stopped_at, host_keys, ports),
-        (terminate_at, max_cost, idle_minutes, idle_action),
+        (terminate_at, max_cost, idle_minutes, idle_action, volumes),
         (charged, charged_through, open_rate, open_started, open_charged),
-    ) = row[:10], row[10:19], row[19:23], row[23:-9], row[-9:-5], row[-5:]
+    ) = row[:10], row[10:19], row[19:23], row[23:-10], row[-10:-5], row[-5:]
     charged = int(charged or 0)
     return Deployment(
         id=id_,
@@ -279,7 +281,7 @@ def to_wire(row: Sequence[Any], now: int) -> Deployment:
         ports=[] if ports == "[]" else msgspec.json.decode(ports),
         port_forwards=[] if forwards == "[]" else msgspec.json.decode(forwards, type=list[PortForward]),
         host_keys=[] if host_keys == "[]" else [HostKey(**key) for key in msgspec.json.decode(host_keys)],
-        volume_ids=[],
+        volume_ids=sorted(volumes.split()) if volumes else [],
         kubernetes_addon=None,
         created_at=iso(created_at) or "",
         team_id=team_id,

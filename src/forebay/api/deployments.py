@@ -108,6 +108,7 @@ def order_of(body: NewDeployment) -> Order:
         cloud_init=None if body.cloud_init is None else cloud_init_facts(body.cloud_init),
         labels=body.labels or {},
         ports=body.ports or (),
+        volume_ids=tuple(dict.fromkeys(body.volume_ids or ())),
         terms=terms(body),
     )
 

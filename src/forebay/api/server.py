@@ -34,6 +34,7 @@ from forebay.api import (
     logs,
     me,
     members,
+    notifications,
     off_boarding,
     offers,
     openapi,
@@ -49,11 +50,15 @@ from forebay.api import (
     start_again,
     statements,
     step_up,
+    stock_watches,
     stripe_webhook,
     teams,
     top_ups,
     transactions,
     usage,
+    volumes,
+    webhook_deliveries,
+    webhooks,
 )
 from forebay.api.call import Incoming
 from forebay.api.door import Door
@@ -80,6 +85,7 @@ NOUNS = (
     logs,
     me,
     members,
+    notifications,
     off_boarding,
     offers,
     operator,
@@ -93,12 +99,16 @@ NOUNS = (
     ssh_keys,
     start_again,
     statements,
+    stock_watches,
     stripe_webhook,
     step_up,
     teams,
     top_ups,
     transactions,
     usage,
+    volumes,
+    webhook_deliveries,
+    webhooks,
 )
 """Importing them declares their routes."""
 
