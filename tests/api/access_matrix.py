@@ -232,6 +232,7 @@ UNDECLARED = {
             "/step-up",
             "/cli",
             "/t",
+            "/teams/new",
         )
     },
     **{
@@ -252,6 +253,7 @@ UNDECLARED = {
             "/account/totp/remove",
             "/account/recovery-codes",
             "/account/identities/disconnect",
+            "/teams/new",
         )
     },
     ("GET", "/healthz"): "whether the server works; nothing of anyone's",
