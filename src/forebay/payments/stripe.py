@@ -326,7 +326,7 @@ def meaning(error: stripe.StripeError) -> PaymentError:
     if isinstance(error, stripe.APIConnectionError) or status is None or status >= 500:
         return OutcomeUnknown(f"Stripe did not answer ({type(error).__name__}, {status})", code=code)
     if status in (409, 429):
-        return TryAgain(f"Stripe asks to be asked again ({status})", code=code)
+        return TryAgain(f"Stripe asks to be asked again ({status})", code=code, is_too_much=status == 429)
     if status in (401, 403):
         return TryAgain(f"Stripe does not take our secret key ({status})", code=code, is_ours_to_mend=True)
     if isinstance(error, stripe.CardError):
