@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.machines import authorized_keys
+from forebay.domain.machines import announcements, authorized_keys, planned_ends, volume_attachments
 from forebay.domain.machines import deployments as people_side
 from forebay.domain.machines.deployments import COLUMNS, Deployment, Desired, Limits, Status, change, to_deployment
 from forebay.domain.machines.events import note
@@ -161,9 +161,12 @@ def mark_running(connection: Connection, seen: Deployment, token: str, reach: Re
         attempts=0,
         **msgspec.structs.asdict(reach),
     )
+    if deployment.has_planned_end:
+        planned_ends.reckon(connection, deployment.id)
     if deployment.started_at is None:
         authorized_keys.recheck_first_start(connection, deployment.id, now=now)
     note(connection, deployment.id, "running", f"SSH answers at {reach.ip_address} port {reach.ssh_port}.", now=now)
+    announcements.running(connection, deployment, reach, now=now)
 
 
 def mark_failed(connection: Connection, seen: Deployment, token: str, reason: str, *, now: datetime) -> None:
@@ -171,6 +174,7 @@ def mark_failed(connection: Connection, seen: Deployment, token: str, reason: st
     deployment = held(connection, seen, token)
     if deployment.started_at is not None:
         people_side.halt(connection, deployment, f"Could not be started: {reason}", now=now, error=reason[:500])
+        announcements.failed(connection, deployment, reason, is_stopped=True, now=now)
         return
     people_side.finish(connection, deployment, Status.failed, f"Failed: {reason}", now=now, error=reason[:500])
 
@@ -192,6 +196,7 @@ def mark_stopped_by_itself(
     """
     deployment = held(connection, seen, token)
     at = min(now, at or people_side.last_sighting(connection, deployment.id) or now)
+    at = planned_ends.ended_by(connection, deployment.id, at)
     metering.end(connection, resource_id=deployment.id, resource_type="compute", at=at, now=now)
     try:
         with connection.begin_nested():
@@ -201,11 +206,13 @@ def mark_stopped_by_itself(
     except InsufficientBalance:
         message = f"The machine stopped ({reason}); no credits to start it again."
         people_side.halt(connection, deployment, message, now=now, is_for_credits=True)
+        announcements.stopped(connection, deployment, message, cause="credits", is_terminated=False, now=now)
 
 
 def mark_gone(connection: Connection, seen: Deployment, token: str, *, now: datetime) -> None:
     """The provider confirmed that nothing is left of it: its capacity is free again. Raises Lost."""
     deployment = held(connection, seen, token)
+    volume_attachments.machine_gone(connection, deployment.id, now=now)
     change(connection, deployment.id, gone_at=now)
     note(connection, deployment.id, "gone", "The provider has deleted the machine.", now=now)
 
@@ -252,6 +259,8 @@ class Known(msgspec.Struct, frozen=True):
     desired: Desired
     is_due: bool
     has_address: bool
+    ends_at: datetime | None
+    """By plan: beyond that it is not paid for."""
 
 
 def known(connection: Connection, provider: str) -> dict[str, Known]:
@@ -263,10 +272,12 @@ def known(connection: Connection, provider: str) -> dict[str, Known]:
             deployments.c.desired,
             deployments.c.due_at.is_not(None).label("is_due"),
             deployments.c.ip_address.is_not(None).label("has_address"),
+            deployments.c.ends_at,
         ).where(deployments.c.provider == provider, deployments.c.gone_at.is_(None))
     )
     return {
-        row.id: Known(Status(row.status), Desired(row.desired), bool(row.is_due), bool(row.has_address)) for row in rows
+        row.id: Known(Status(row.status), Desired(row.desired), bool(row.is_due), bool(row.has_address), row.ends_at)
+        for row in rows
     }
 
 
