@@ -346,6 +346,20 @@ def test_an_operator_is_told_of_what_can_not_be_settled_until_it_is(till: Till) 
     assert till.stage.alerts() == []
 
 
+def test_a_payment_in_another_currency_is_no_credit_and_an_operator_is_told(till: Till, memory: MemoryBank) -> None:
+    team = till.team()
+    page = till.ask(team, is_page=True)
+    till.reconciler.run()
+    page_id = till.find(page).page_id
+    assert page_id is not None
+    memory.memory.change(memory.memory.pay(page_id).id, "payment_intent.succeeded", currency="eur")
+    for _ in range(9):
+        till.clock.pass_(300)
+        till.reconciler.run()
+    assert till.balance(team) == 0
+    assert till.stage.alerts() == [("money", f"payment attempt {page.id}")]
+
+
 def test_whoever_lost_the_lease_changes_nothing_but_a_success_counts(till: Till) -> None:
     team = till.team(DECLINED_LATER)
     till.ask(team)

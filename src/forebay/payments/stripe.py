@@ -260,6 +260,8 @@ def checkout_parameters(order: PageOrder) -> dict[str, Any]:
     product = {"currency": "usd", "unit_amount": to_cents(order.amount_micros)}
     return wanted | {
         "mode": "payment",
+        # A credit is a dollar: the page shows no other currency, and takes none.
+        "adaptive_pricing": {"enabled": False},
         "line_items": [{"quantity": 1, "price_data": product | {"product_data": {"name": order.description}}}],
         "payment_intent_data": {"metadata": dict(order.marks), "description": order.description},
     }
