@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from forebay.compute.base import CloudInit, InstanceState, OutOfStock, ProviderUnavailable, Rejected, Shell, WriteFile
-from forebay.compute.local import container
+from forebay.compute.local import container, seccomp
 from forebay.compute.local.gpus import SIMULATED_COUNT
 from forebay.compute.local.placement import place
 from forebay.compute.local.service import NETWORK_NAMESPACES, run
@@ -35,6 +35,7 @@ def create_only(lab: Lab, name: str, **changes: Any) -> None:
     place(
         provider.podman, spec, name=container.name_of(provider.tag, name), cloud_id=provider.cloud_id,
         image=provider.image, network=network, listen_on=provider.listen_on, gpus=None, resolvers=provider.resolvers,
+        seccomp=seccomp.write(provider.service.folder),
         disk_mounts=provider.disks.make(name, spec.storage_gb, network.uid_base, spec.hostname, provider.resolvers),
     )  # fmt: skip
 

@@ -27,6 +27,7 @@ CAP_SYS_RESOURCE = 24
 GIGABYTE = 1024**3
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - in the machine
 NOTICE_OPTIONS = ("rw", "nosuid", "nodev", "noexec", "mode=0755", "size=1m")
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - people come from outside
 FRAME_HEADER = 8
 
 KEPT_CAPABILITIES = (
@@ -70,10 +71,13 @@ def shared_memory(size_bytes: int) -> list[str]:
 
 def specification(
     spec: LaunchSpec, *, name: str, cloud_id: str, image: str, network: TeamNetwork, port: int, listen_on: str,
-    devices: Sequence[str], resolvers: Sequence[str], disk_mounts: Sequence[dict[str, Any]] = (),
+    devices: Sequence[str], resolvers: Sequence[str], seccomp: Path,
+    disk_mounts: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """The body of Podman's create call."""
     memory = spec.memory_gb * GIGABYTE
+    # Podman forwards what comes to exactly this address: none stands for all of them.
+    host_ip = "" if listen_on == EVERYWHERE else listen_on
     mapping = [{"container_id": 0, "host_id": network.uid_base, "size": network.uid_count}]
     return {
         "name": name,
@@ -94,7 +98,7 @@ def specification(
         "idmappings": {"UIDMap": mapping, "GIDMap": mapping},
         "netns": {"nsmode": "bridge"},
         "Networks": {network.name: {}},
-        "portmappings": [{"container_port": SSH_PORT, "host_port": port, "host_ip": listen_on, "protocol": "tcp"}],
+        "portmappings": [{"container_port": SSH_PORT, "host_port": port, "host_ip": host_ip, "protocol": "tcp"}],
         **({"dns_server": list(resolvers)} if resolvers else {"use_image_resolve_conf": True}),
         "resource_limits": {
             "memory": {"limit": memory, "swap": memory},
@@ -111,6 +115,7 @@ def specification(
         ],
         "cap_drop": ["all"],
         "cap_add": list(KEPT_CAPABILITIES),
+        "seccomp_profile_path": str(seccomp),
         "sysctl": {"net.ipv4.ping_group_range": "0 65535"},
         "devices": [{"path": device} for device in devices],
         "stop_timeout": STOP_SECONDS,

@@ -30,7 +30,7 @@ from forebay.compute.base import (
     Rejected,
     Shell,
 )
-from forebay.compute.local import container, doctor, first_boot, image, notice, shell, starting
+from forebay.compute.local import container, doctor, first_boot, image, notice, seccomp, shell, starting
 from forebay.compute.local.container import CLOUD, DEPLOYMENT
 from forebay.compute.local.disks import Disks
 from forebay.compute.local.gpus import Gpus, real_gpus, simulated_gpus, write_simulated
@@ -78,7 +78,7 @@ class LocalProvider:
         self.cloud_id = cloud_id
         self.tag = tag_of(cloud_id)
         self.address = settings.ssh_host or urlsplit(settings.public_url).hostname or "127.0.0.1"
-        self.listen_on = "127.0.0.1" if loopback(self.address) else "0.0.0.0"  # noqa: S104 - people come from outside
+        self.listen_on = "127.0.0.1" if loopback(self.address) else container.EVERYWHERE
         self.resolvers = resolvers_of(settings)
         self.image = settings.local_image or image.reference()
         self.service = Service(settings.podman, self.tag)
@@ -151,6 +151,7 @@ class LocalProvider:
                     place(
                         self.podman, spec, name=name, cloud_id=self.cloud_id, image=self.image, network=network,
                         listen_on=self.listen_on, gpus=self.gpus, resolvers=self.resolvers,
+                        seccomp=seccomp.write(self.service.folder),
                         disk_mounts=self.disks.make(
                             spec.deployment_id, spec.storage_gb, network.uid_base, spec.hostname, self.resolvers
                         ),
