@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import json
 import os
 import re
 import signal
@@ -17,7 +16,15 @@ from typing import Any
 
 import pytest
 
-from forebay.compute.base import CloudInit, InstanceState, OutOfStock, ProviderUnavailable, Rejected, Shell, WriteFile
+from forebay.compute.base import (
+    CloudInit,
+    InstanceState,
+    OutOfStock,
+    ProviderUnavailable,
+    Rejected,
+    Usage,
+    WriteFile,
+)
 from forebay.compute.local import container, seccomp
 from forebay.compute.local.gpus import SIMULATED_COUNT
 from forebay.compute.local.placement import place
@@ -304,57 +311,43 @@ def test_the_console_is_kept(lab: Lab) -> None:
     assert re.search(r"^forebay: host key ssh-ed25519 ", lab.provider.logs("talks"), re.M)
 
 
-def test_a_shell_is_a_process_of_the_machine_and_ends_when_it_is_closed(lab: Lab) -> None:
-    machine = lab.launch("terminal")
-    shell = lab.provider.open_shell("terminal", 100, 30)
-    told = answered(shell, "echo $FOREBAY_AUTHORIZED_KEYS; id -u; tty; stty size; pwd").split()
-    assert told == ["0", "/dev/pts/0", "30", "100", "/root"]
-    shell.resize(132, 50)
-    assert answered(shell, "stty size").split() == ["50", "132"]
-    bounds = "sed -n 's/^\\(CapBnd\\|Seccomp\\|NoNewPrivs\\):\\s*//p' /proc/self/status"
-    assert answered(shell, bounds).split() == lab.says(machine, bounds).split()
-    shell.write(b"trap '' HUP; sleep 1000\r")
-    assert lab.says(machine, "sleep 0.3; pgrep -c bash") != "0"
-    shell.close()
-    assert lab.says(machine, "pgrep -t pts/0 -l bash || echo none") == "none"
+def test_use_is_seen_in_processor_time_keys_and_sessions_without_a_terminal(lab: Lab) -> None:
+    machine = lab.launch("used")
 
+    def usage() -> Usage:
+        lab.provider.observe()
+        [found] = [each for each in lab.provider.usage() if each.deployment_id == "used"]
+        return found
 
-def answered(shell: Shell, command: str) -> str:
-    """What a command prints on a terminal."""
-    shell.write(f"printf '<%s' '<'; {command}; printf '>%s' '>'\r".encode())
-    text = ""
-    until = time.monotonic() + PATIENCE_SECONDS
-    while ">>" not in text:
-        assert time.monotonic() < until, text
-        text += (shell.read(1) or b"").decode()
-    return text[text.index("<<") + 2 : text.index(">>")]
-
-
-def test_a_notice_is_a_file_a_line_on_terminals_and_sigterm_to_what_people_run(lab: Lab) -> None:
-    machine = lab.launch("reclaimed")
-    shell = lab.provider.open_shell("reclaimed")
-    saves = "trap 'echo saved >> /root/saved; exit' TERM; touch /root/ready; while :; do sleep 0.1; done"
-    lab.says(
-        machine, f'setsid sh -c "{saves}" >/dev/null 2>&1 </dev/null & until [ -e /root/ready ]; do sleep 0.1; done'
-    )
+    assert usage().untouched_seconds is None, "nobody is there"
+    before = usage().cpu_seconds
+    lab.says(machine, "timeout 1 sh -c 'while :; do :; done'; true")
+    burnt = usage().cpu_seconds - before
+    assert 0.3 < burnt < 3
+    shell = lab.provider.open_shell("used")
+    answered(shell, "true")
+    assert usage().untouched_seconds == 0, "somebody types"
+    lab.says(machine, "touch -a -d '1 hour ago' /dev/pts/0")
+    untouched = usage().untouched_seconds
+    assert untouched is not None
+    assert 3500 < untouched < 3700, "a terminal is open, and nobody types"
     at = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
-    message = "Capacity \x1b[2J is 'needed' \"elsewhere\": $(reboot) é"
-    for _ in range(2):
-        lab.provider.warn("reclaimed", message, at)
-    assert json.loads(lab.says(machine, "cat /run/forebay/notice")) == {
-        "at": "2030-01-02T03:04:05Z",
-        "message": message,
-    }
-    assert lab.says(machine, "sleep 0.5; cat /root/saved") == "saved"
+    lab.says(machine, "setsid sleep 600 >/dev/null 2>&1 </dev/null & touch /root/begun")
+    lab.provider.warn("used", "Idle: it is stopped unless it is used", at, is_final=False)
     text = b""
     while part := shell.read(1):
         text += part
-    assert b"is 'needed' \"elsewhere\": $(reboot) " in text
-    assert b"(2030-01-02T03:04:05Z)" in text
-    assert b"\x1b[2J" not in text
-    assert answered(shell, "echo still here").strip() == "still here"
+    assert b"it is stopped unless it is used (2030-01-02T03:04:05Z)" in text
+    assert lab.says(machine, "pgrep -c sleep; cat /run/forebay/notice").startswith("2\n{"), "it goes on as before"
+    still = usage().untouched_seconds
+    assert still is not None
+    assert still >= untouched, "what was shown is not what was typed"
     shell.close()
-    lab.says(machine, "dd if=/dev/zero of=/run/forebay/full bs=1M count=2 2>/dev/null || rm /run/forebay/full")
-    lab.provider.stop("reclaimed")
-    lab.provider.start("reclaimed")
-    assert lab.says(lab.ready("reclaimed"), "ls /run/forebay") == ""
+    with lab.session(machine, "sleep 600"):
+        until = time.monotonic() + PATIENCE_SECONDS
+        while usage().untouched_seconds != 0:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+    lab.provider.stop("used")
+    lab.provider.observe()
+    assert "used" not in [each.deployment_id for each in lab.provider.usage()]
