@@ -22,11 +22,13 @@ import sqlalchemy as sa
 from forebay import ids, mail
 from forebay.clock import Clock, SystemClock
 from forebay.compute.base import Provider
-from forebay.domain.machines import lifecycle, local_host
+from forebay.domain.machines import lifecycle, local_host, volume_work
 from forebay.domain.machines.deployments import Limits
 from forebay.domain.money import card_set_ups, ledger, low_balance, payment_attempts
 from forebay.domain.money.receipts import Seller
 from forebay.domain.people import credentials
+from forebay.domain.people.public_addresses import Walls
+from forebay.outside import Outside
 from forebay.payments.base import PaymentProcessor
 from forebay.settings import InvalidSetting, Settings
 from forebay.storage import migrations
@@ -40,14 +42,18 @@ from forebay.worker.deduction_cycle import CycleReconciler
 from forebay.worker.deployments import DeploymentReconciler
 from forebay.worker.housekeeping import HousekeepingReconciler
 from forebay.worker.idleness import IdlenessReconciler, Thresholds
+from forebay.worker.looks import ProviderLooks
 from forebay.worker.loop import Reconciler, Worker
 from forebay.worker.mails import MailReconciler
+from forebay.worker.notifications import NotificationReconciler
 from forebay.worker.payment_events import PaymentEventReconciler
 from forebay.worker.payments import PaymentReconciler
 from forebay.worker.planned_ends import PlannedEndReconciler
 from forebay.worker.sightings import SightingReconciler
 from forebay.worker.ssh_keys import SshKeyReconciler
 from forebay.worker.ssh_probe import answers
+from forebay.worker.volumes import VolumeReconciler
+from forebay.worker.webhooks import WebhookReconciler
 
 if TYPE_CHECKING:
     import uvicorn
@@ -81,6 +87,7 @@ class Forebay:
         self.sender = mail.sender(settings)
         self.worker: Worker | None = None
         self.providers: Mapping[str, Provider] = {}
+        self.looks = ProviderLooks(self.providers_to_look)
         self.processor: PaymentProcessor | None = None
         self.public_url = public_url(settings, settings.port)
 
@@ -132,6 +139,21 @@ class Forebay:
         if self.settings.takes_cards:
             self.open_processor()
 
+    def providers_to_look(self) -> Mapping[str, Provider]:
+        """The providers of this process. One without a worker makes its own, as far as their machines are here."""
+        if not self.providers and self.worker is None:
+            self.providers = {
+                name: PROVIDERS[name](self.settings, self.cloud_id)
+                for name in self.settings.providers
+                if name in PROVIDERS and (name != "local" or self.is_local_host())
+            }
+        return self.providers
+
+    def is_local_host(self) -> bool:
+        """Whether local machines run on this host."""
+        with self.database.read() as connection:
+            return local_host.is_here(connection, this_host())
+
     def build_worker(self, more: tuple[Reconciler, ...] = ()) -> Worker:
         """All reconcilers. `open_providers` comes first."""
         settings, database, clock = self.settings, self.database, self.clock
@@ -142,7 +164,7 @@ class Forebay:
         )
         self.worker = Worker(
             [
-                OfferReconciler(database, self.providers, clock),
+                OfferReconciler(database, self.providers, clock, nudge=self.nudge),
                 DeploymentReconciler(
                     database,
                     self.providers,
@@ -162,6 +184,7 @@ class Forebay:
                     rules=low_balance.rules_of(settings, self.public_url),
                     nudge=self.nudge,
                 ),
+                VolumeReconciler(database, self.providers, clock, nudge=self.nudge),
                 PlannedEndReconciler(database, clock, guard, nudge=self.nudge),
                 IdlenessReconciler(
                     database,
@@ -172,13 +195,23 @@ class Forebay:
                     nudge=self.nudge,
                 ),
                 SshKeyReconciler(database, self.providers, clock),
-                MailReconciler(database, self.sender, clock),
+                *self.telling_reconcilers(),
                 *self.payment_reconcilers(),
                 *more,
             ],
             clock,
         )
         return self.worker
+
+    def telling_reconcilers(self) -> list[Reconciler]:
+        """What brings the news: to people by mail, to programs by webhook."""
+        what = self.database, self.clock
+        outside = Outside(walls(self.settings))
+        return [
+            NotificationReconciler(*what, public_url=self.public_url, nudge=self.nudge),
+            WebhookReconciler(*what, outside, secret_key=self.secret_key, nudge=self.nudge),
+            MailReconciler(self.database, self.sender, self.clock, public_url=self.public_url),
+        ]
 
     def open_processor(self) -> PaymentProcessor:
         """Make who charges cards. Raises InvalidSetting where this cloud takes none."""
@@ -208,6 +241,7 @@ class Forebay:
         if self.settings.is_sqlite and self.folder_lock is not None:
             with self.database.begin() as connection:
                 lifecycle.release_all(connection)
+                volume_work.release_all(connection, now=self.clock.now())
                 payment_attempts.release_all(connection, now=self.clock.now())
                 card_set_ups.release_all(connection, now=self.clock.now())
                 Lease.drop_all(connection, leases)
@@ -232,6 +266,7 @@ class Forebay:
 
     def close(self) -> None:
         """Stop the worker, let go of providers and database."""
+        self.looks.close()
         if self.worker is not None:
             self.worker.stop()
         for provider in self.providers.values():
@@ -249,6 +284,11 @@ def this_host() -> str:
     """What tells this machine from others, and lets a person know it: its name and the id of its installation."""
     path = Path("/etc/machine-id")
     return f"{socket.gethostname()} {path.read_text().strip() if path.exists() else ''}".strip()
+
+
+def walls(settings: Settings) -> Walls:
+    """Where webhooks may lead."""
+    return Walls(settings.webhook_open_networks, settings.webhook_allow_http)
 
 
 def make_stripe(settings: Settings) -> PaymentProcessor:
@@ -348,6 +388,7 @@ def build_api(forebay: Forebay, url: str) -> tuple["Litestar", "Door"]:
         public_url=lambda: url,
         nudge=forebay.nudge,
         provider_names=forebay.settings.providers,
+        looks=forebay.looks,
         status=forebay.status,
     )
     door = Door(services)

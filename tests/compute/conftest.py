@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from forebay.compute.base import Instance, LaunchSpec, NotYetTerminated, Provider
+from forebay.compute.base import Instance, LaunchSpec, NotYetTerminated, Provider, Shell
 from forebay.compute.local import LocalProvider
 from forebay.settings import Settings
 
@@ -113,6 +114,17 @@ def answers(instance: Instance) -> bool:
         return False
 
 
+def answered(shell: Shell, command: str) -> str:
+    """What a command prints on a terminal."""
+    shell.write(f"printf '<%s' '<'; {command}; printf '>%s' '>'\r".encode())
+    text = ""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while ">>" not in text:
+        assert time.monotonic() < until, text
+        text += (shell.read(1) or b"").decode()
+    return text[text.index("<<") + 2 : text.index(">>")]
+
+
 @pytest.fixture(scope="session")
 def ssh_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A private key; its public half is beside it."""
@@ -123,12 +135,14 @@ def ssh_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def installation(name: str, **settings: Any) -> Iterator[LocalProvider]:
     """A local provider that shares nothing with others on this machine, and leaves nothing behind."""
-    provider = LocalProvider(Settings(**settings), f"test-{name}-{os.getpid()}-{time.time_ns()}")
-    provider.prepare()
-    yield provider
-    for instance in provider.observe():
-        end(provider, instance.deployment_id)
-    provider.remove_installation()
+    with tempfile.TemporaryDirectory(prefix="forebay-") as folder:
+        cloud_id = f"test-{name}-{os.getpid()}-{time.time_ns()}"
+        provider = LocalProvider(Settings(data_dir=Path(folder), **settings), cloud_id)
+        provider.prepare()
+        yield provider
+        for instance in provider.observe():
+            end(provider, instance.deployment_id)
+        provider.remove_installation()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,20 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from forebay.compute.base import Instance, InstanceState, LaunchSpec, OutOfStock, Provider, Rejected, Shell
+from forebay.compute.base import (
+    Busy,
+    Instance,
+    InstanceState,
+    LaunchSpec,
+    LogKind,
+    OutOfStock,
+    Provider,
+    Rejected,
+    Shell,
+    Volume,
+    VolumeMount,
+    VolumeSpec,
+)
 from forebay.compute.memory import MemoryProvider
 from tests.compute.conftest import PATIENCE_SECONDS, end
 
@@ -27,6 +40,8 @@ def provider(request: pytest.FixtureRequest) -> Iterator[Provider]:
     yield found
     for instance in found.observe():
         end(found, instance.deployment_id)
+    for volume in found.observe_volumes():
+        found.delete_volume(volume.volume_id)
 
 
 @pytest.fixture
@@ -241,10 +256,136 @@ def test_what_is_gone_cannot_be_brought_back(provider: Provider, spec: Callable[
     assert provider.cloud_init_outcome("gone") is None
 
 
+def test_keys_are_read_back_as_they_were_put_there(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:
+    assert provider.capabilities.live_keys
+    other = KEY[:-8] + "4n b@c"
+    provider.launch(spec("one"))
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not inspected(provider, "one").host_keys and time.monotonic() < until:
+        time.sleep(0.02)
+    assert [key.line for key in provider.authorized_keys("one")] == [KEY]
+    for keys in ([KEY, other], [other]):
+        provider.set_authorized_keys("one", keys, [KEY] if KEY not in keys else [])
+        assert [key.line for key in provider.authorized_keys("one")] == keys
+    provider.stop("one")
+    provider.set_authorized_keys("one", [])
+    assert provider.authorized_keys("one") == []
+    assert provider.end_sessions("one", ["SHA256:nobody"]) == 0
+    assert provider.end_sessions("gone", ["SHA256:nobody"]) == 0
+    with pytest.raises(Rejected):
+        provider.authorized_keys("gone")
+
+
+def test_ports_are_the_machine_s_from_launch_to_end(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:
+    assert provider.capabilities.ports
+    provider.launch(msgspec.structs.replace(spec("one"), ports=(8080, 443)))
+    forwards = inspected(provider, "one").port_forwards
+    assert [forward.internal for forward in forwards] == [22, 8080, 443]
+    assert len({forward.external for forward in forwards}) == 3
+    provider.stop("one")
+    provider.start("one")
+    assert inspected(provider, "one").port_forwards == forwards
+    assert [instance.port_forwards for instance in provider.observe()] == [forwards]
+
+
+def test_a_log_goes_on_where_its_cursor_stands(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:
+    provider.launch(spec("one"))
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not inspected(provider, "one").host_keys and time.monotonic() < until:
+        time.sleep(0.02)
+    first = provider.read_log("one", LogKind.console)
+    assert first is not None
+    assert first.text.endswith("\n")
+    assert not first.is_cut
+    assert len(first.cursor) <= 60
+    again = provider.read_log("one", LogKind.console, after="another-1")
+    assert again is not None
+    assert again.is_cut
+    assert again.text.startswith(first.text)
+    nothing = provider.read_log("one", LogKind.cloud_init)
+    assert nothing is not None
+    assert nothing.text == ""
+    assert provider.read_log("gone", LogKind.console) is None
+    assert provider.read_log("gone", LogKind.cloud_init) is None
+
+
 def test_what_can_never_be_is_refused(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:
     with pytest.raises((Rejected, OutOfStock)):
         provider.launch(msgspec.structs.replace(spec("one"), pool="nowhere"))
     assert observed(provider) == {}
+
+
+def volume(provider: Provider, volume_id: str, *, team: int = 1, size_gb: int = 1) -> VolumeSpec:
+    """A small volume of the provider's first region."""
+    region = provider.volume_regions()[0].region
+    return VolumeSpec(
+        volume_id=volume_id, team_id=f"team-{team}", team_number=team, region=region, size_gb=size_gb
+    )  # fmt: skip
+
+
+def volumes(provider: Provider) -> dict[str, Volume]:
+    """What `observe_volumes` says, by volume."""
+    return {found.volume_id: found for found in provider.observe_volumes()}
+
+
+def test_a_volume_is_made_once_grows_and_goes(provider: Provider) -> None:
+    assert provider.capabilities.volumes
+    [region] = provider.volume_regions()
+    assert region.nanos_per_gb > 0
+    assert 0 < region.min_size_gb <= region.max_size_gb <= region.total_gb
+    for _ in range(2):
+        provider.create_volume(volume(provider, "data"))
+    for size_gb in (3, 3, 2):
+        provider.resize_volume("data", size_gb)
+    assert volumes(provider) == {"data": Volume(volume_id="data", size_gb=3, used_bytes=0)}
+    for _ in range(2):
+        provider.delete_volume("data")
+    assert volumes(provider) == {}
+    provider.detach_volume("data", "never-was")
+    with pytest.raises(Rejected):
+        provider.resize_volume("data", 4)
+    with pytest.raises(Rejected):
+        provider.create_volume(msgspec.structs.replace(volume(provider, "data"), region="nowhere"))
+
+
+def test_a_volume_comes_and_goes_and_outlives_its_machines(
+    provider: Provider, spec: Callable[[str], LaunchSpec]
+) -> None:
+    for name in ("first", "second"):
+        provider.create_volume(volume(provider, name))
+    launched = msgspec.structs.replace(spec("one"), volumes=(VolumeMount("first", "data"),))
+    for _ in range(2):
+        provider.launch(launched)
+        provider.attach_volume(VolumeMount("second", "more"), "one")
+    machines = {name: found.deployment_ids for name, found in volumes(provider).items()}
+    assert machines == {"first": ("one",), "second": ("one",)}
+    with pytest.raises(Busy):
+        provider.delete_volume("first")
+    for _ in range(2):
+        provider.detach_volume("second", "one")
+    provider.stop("one")
+    provider.attach_volume(VolumeMount("second", "more"), "one")
+    provider.start("one")
+    assert volumes(provider)["second"].deployment_ids == ("one",)
+    end(provider, "one")
+    assert {name: found.deployment_ids for name, found in volumes(provider).items()} == {"first": (), "second": ()}
+
+
+def test_a_volume_is_on_several_machines_of_its_team_and_on_no_others(
+    provider: Provider, spec: Callable[[str], LaunchSpec]
+) -> None:
+    provider.create_volume(volume(provider, "data"))
+    provider.create_volume(volume(provider, "theirs", team=2))
+    assert provider.capabilities.shared_volumes
+    for name in ("one", "two"):
+        provider.launch(msgspec.structs.replace(spec(name), volumes=(VolumeMount("data", "data"),)))
+    assert volumes(provider)["data"].deployment_ids == ("one", "two")
+    for mount, name in ((VolumeMount("theirs", "x"), "one"), (VolumeMount("data", "x"), "gone")):
+        with pytest.raises(Rejected):
+            provider.attach_volume(mount, name)
+    with pytest.raises(Rejected):
+        provider.launch(msgspec.structs.replace(spec("three"), volumes=(VolumeMount("theirs", "data"),)))
+    assert volumes(provider)["theirs"].deployment_ids == ()
 
 
 def test_the_doctor_gives_a_remedy_for_all_that_is_wrong(provider: Provider) -> None:

@@ -29,7 +29,7 @@ from forebay.compute.local import container, seccomp
 from forebay.compute.local.gpus import SIMULATED_COUNT
 from forebay.compute.local.placement import place
 from forebay.compute.local.service import NETWORK_NAMESPACES, run
-from tests.compute.conftest import PATIENCE_SECONDS, Lab, answers
+from tests.compute.conftest import PATIENCE_SECONDS, Lab, answered, answers
 
 pytestmark = pytest.mark.podman
 

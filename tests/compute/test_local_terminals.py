@@ -1,13 +1,11 @@
 """Terminals in real machines, and the notice that a machine is given before it is taken back."""
 
 import json
-import time
 from datetime import UTC, datetime
 
 import pytest
 
-from forebay.compute.base import Shell
-from tests.compute.conftest import PATIENCE_SECONDS, Lab
+from tests.compute.conftest import Lab, answered
 
 pytestmark = pytest.mark.podman
 
@@ -25,17 +23,6 @@ def test_a_shell_is_a_process_of_the_machine_and_ends_when_it_is_closed(lab: Lab
     assert lab.says(machine, "sleep 0.3; pgrep -c bash") != "0"
     shell.close()
     assert lab.says(machine, "pgrep -t pts/0 -l bash || echo none") == "none"
-
-
-def answered(shell: Shell, command: str) -> str:
-    """What a command prints on a terminal."""
-    shell.write(f"printf '<%s' '<'; {command}; printf '>%s' '>'\r".encode())
-    text = ""
-    until = time.monotonic() + PATIENCE_SECONDS
-    while ">>" not in text:
-        assert time.monotonic() < until, text
-        text += (shell.read(1) or b"").decode()
-    return text[text.index("<<") + 2 : text.index(">>")]
 
 
 def test_a_notice_is_a_file_a_line_on_terminals_and_sigterm_to_what_people_run(lab: Lab) -> None:

@@ -1,11 +1,13 @@
 """What Forebay asks of whoever runs machines: the Provider protocol, and the values that cross it.
 
 A provider holds no books. The domain decides what should be, the reconciler compares that with what `observe` says and
-calls the verbs here; every verb may be repeated after a crash, so each is idempotent by deployment id:
+calls the verbs here; every verb may be repeated after a crash, so each is idempotent by deployment or volume id:
 
 - `launch` of a deployment that exists already changes nothing (but starts it if a crash came between the two);
 - `stop`, `start` and `terminate` of one that is already so, or already gone, are fine;
-- `terminate` raises NotYetTerminated until the provider confirms that nothing is left.
+- `terminate` raises NotYetTerminated until the provider confirms that nothing is left;
+- so it is with volumes: what is there already is not made again, what is gone already is fine, and what is stored on
+  one outlives every machine that it was attached to.
 
 Providers are plain synchronous objects, called from worker threads, several at once: they must be thread-safe.
 They never see money, people, or the database.
@@ -39,6 +41,10 @@ class Rejected(ProviderError):
     """The provider will never do this: trying again is useless."""
 
 
+class Busy(ProviderError):
+    """A process of a machine still uses the volume; nothing was changed."""
+
+
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What the provider can do, as claims."""
 
@@ -46,9 +52,17 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     pause: bool = False
     """Stop keeps the disk, and start brings the same machine back."""
     volumes: bool = False
+    """Volumes can be made, and attached to machines while they run."""
     volume_resize: bool = False
+    """A volume can grow, also while it is attached."""
+    shared_volumes: bool = False
+    """A volume can be attached to several machines at once."""
     live_keys: bool = False
-    """`set_authorized_keys` works on a running machine."""
+    """`set_authorized_keys` works on a running machine, and `authorized_keys` reads back what is there."""
+    session_ends: bool = False
+    """`end_sessions` finds the sessions of a key and ends them."""
+    ports: bool = False
+    """Ports of a machine beside its SSH are reached from outside, where the launch asks for it."""
     terminal: bool = False
     """`open_shell` gives a terminal in a running machine."""
     notice: bool = False
@@ -100,6 +114,51 @@ class ProviderOffer(msgspec.Struct, frozen=True, kw_only=True):
     """Not to be launched now: its image is still being built, say."""
 
 
+class VolumeRegion(msgspec.Struct, frozen=True, kw_only=True):
+    """Where volumes can be kept, at what price, and within which bounds. GB are 2**30 bytes."""
+
+    region: str
+    """As in the offers: a volume can be attached to machines of its region."""
+    name: str
+    """What people call the region."""
+    nanos_per_gb: int
+    """Nano-dollars an hour for each GB."""
+    min_size_gb: int
+    max_size_gb: int
+    total_gb: int
+    """What all volumes of the region may come to."""
+
+
+class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One volume to be."""
+
+    volume_id: str
+    team_id: str
+    team_number: int
+    """As of a launch: on some providers it says whose user ids the files have."""
+    region: str
+    size_gb: int
+
+
+class VolumeMount(msgspec.Struct, frozen=True):
+    """A volume on a machine, at `/mnt/<name>`."""
+
+    volume_id: str
+    name: str
+    """[a-z0-9_-], at most 60."""
+
+
+class Volume(msgspec.Struct, frozen=True, kw_only=True):
+    """A volume as the provider sees it at one moment."""
+
+    volume_id: str
+    size_gb: int
+    used_bytes: int | None = None
+    """What is stored on it; None where that can't be said now."""
+    deployment_ids: tuple[str, ...] = ()
+    """The machines, running or not, that it is attached to."""
+
+
 class WriteFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file cloud-init writes. `encoding` is empty, b64, gzip or gz+b64; `permissions` octal text like 0644."""
 
@@ -136,7 +195,11 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     gpu_type: str
     gpu_count: int
     authorized_keys: tuple[str, ...]
+    ports: tuple[int, ...] = ()
+    """TCP ports of the machine that are to be reached from outside, beside its SSH."""
     cloud_init: CloudInit | None = None
+    volumes: tuple[VolumeMount, ...] = ()
+    """They exist, and are there before anything runs on the machine."""
 
 
 class InstanceState(StrEnum):
@@ -196,6 +259,32 @@ class CloudInitOutcome(msgspec.Struct, frozen=True, kw_only=True):
     succeeded: bool
     log: str
     """The last 64 KiB of cloud-init's output."""
+
+
+class FoundKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A public key that opens a machine, as it was read there."""
+
+    line: str
+    """`type base64 comment`; whoever is root in the machine may have written it."""
+    place: str
+    """The file it stands in, as it is called inside; empty where Forebay's own keys are."""
+
+
+class LogKind(StrEnum):
+    """What there is to read of a machine."""
+
+    console = "console"
+    cloud_init = "cloud-init"
+
+
+class LogPart(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of a log that ends with a whole line."""
+
+    text: str
+    cursor: str
+    """Where it ends: what is asked for after it comes next. At most 60 characters; empty where there is no log yet."""
+    is_cut: bool = False
+    """Something is missing before it: too much for one piece, or the log was begun anew since the cursor."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -269,14 +358,57 @@ class Provider(Protocol):
     def terminate(self, deployment_id: str) -> None:
         """End it and delete its disk. Returns when nothing is left of it; raises NotYetTerminated otherwise."""
 
-    def set_authorized_keys(self, deployment_id: str, keys: Sequence[str]) -> None:
-        """Make exactly these public keys the ones that may log in."""
+    def set_authorized_keys(self, deployment_id: str, keys: Sequence[str], removed: Sequence[str] = ()) -> None:
+        """Make exactly these public keys the ones that Forebay lets in; those in `removed` get in by no other file.
+
+        Raises Rejected if the machine is gone.
+        """
+
+    def authorized_keys(self, deployment_id: str) -> Sequence[FoundKey]:
+        """The keys that open the machine, as they stand there, running or stopped. Raises Rejected if it is gone."""
+
+    def end_sessions(self, deployment_id: str, fingerprints: Sequence[str]) -> int:
+        """End the SSH connections that came in with these keys (`SHA256:…`); how many there were. Fine if it is gone.
+
+        What was started in them and left to run on, runs on. Best effort: whoever is root inside could prevent it.
+        """
+
+    # Volumes: only where `capabilities.volumes` says so.
+
+    def volume_regions(self) -> Sequence[VolumeRegion]:
+        """Where volumes can be kept."""
+
+    def create_volume(self, spec: VolumeSpec) -> None:
+        """Make an empty volume; nothing is changed on one that exists. Raises OutOfStock, Rejected."""
+
+    def resize_volume(self, volume_id: str, size_gb: int) -> None:
+        """Let it grow to so many GB, attached or not; one that is as large already stays as it is.
+
+        Raises Rejected if it is gone, OutOfStock.
+        """
+
+    def attach_volume(self, mount: VolumeMount, deployment_id: str) -> None:
+        """Have it on a machine, running or stopped, at the mount's place. Raises Rejected."""
+
+    def detach_volume(self, volume_id: str, deployment_id: str) -> None:
+        """Take it off a machine; fine if either is gone. Raises Busy while something on the machine uses it."""
+
+    def delete_volume(self, volume_id: str) -> None:
+        """Delete it with all that is on it; fine if it is gone. Raises Busy while it is attached."""
+
+    def observe_volumes(self) -> Sequence[Volume]:
+        """Every volume of ours, whoever asked for it."""
 
     def cloud_init_outcome(self, deployment_id: str) -> CloudInitOutcome | None:
         """None while first boot is still under way or there was nothing to do."""
 
     def logs(self, deployment_id: str, *, most_bytes: int = 65536) -> str:
         """The end of the machine's console."""
+
+    def read_log(
+        self, deployment_id: str, kind: LogKind, *, after: str = "", most_bytes: int = 65536
+    ) -> LogPart | None:
+        """The end of a log; with `after`, what has come since that cursor. None if the machine is gone."""
 
     def open_shell(self, deployment_id: str, columns: int = 80, rows: int = 24) -> Shell:
         """A terminal in a running machine, for who may have one. Raises Rejected if it is gone or does not run."""

@@ -1,11 +1,13 @@
 """Keeps offers and pools on record what the providers say they are, and brings the providers up at the start."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+
+import msgspec
 
 from forebay.clock import Clock
-from forebay.compute.base import Capabilities, Pool, Provider, ProviderError, ProviderOffer
-from forebay.domain.machines import alerts, offers
+from forebay.compute.base import Capabilities, Pool, Provider, ProviderError, ProviderOffer, VolumeRegion
+from forebay.domain.machines import alerts, offers, stock_watches, volume_regions
 from forebay.storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -13,7 +15,17 @@ log = logging.getLogger(__name__)
 PREPARE_SECONDS = 300.0
 """So often a provider puts back what it needs: firewall rules that someone flushed, say."""
 
-OTHERWISE = {"id", "provider", "pool_id", "os_options", "supports_cloud_init", "supports_pause"}
+OTHERWISE = {
+    "id",
+    "provider",
+    "pool_id",
+    "os_options",
+    "supports_cloud_init",
+    "supports_ports",
+    "supports_live_keys",
+    "supports_session_ends",
+    "supports_pause",
+}
 KEPT = [name for name in offers.Offer.__struct_fields__ if name not in OTHERWISE]
 """Fields that are taken over from the provider's offer as they are."""
 
@@ -24,8 +36,15 @@ class OfferReconciler:
     name = "offers"
     interval_seconds = 30.0
 
-    def __init__(self, database: Database, providers: Mapping[str, Provider], clock: Clock) -> None:
-        self.database, self.providers, self.clock = database, providers, clock
+    def __init__(
+        self,
+        database: Database,
+        providers: Mapping[str, Provider],
+        clock: Clock,
+        *,
+        nudge: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self.database, self.providers, self.clock, self.nudge = database, providers, clock, nudge
         self.prepared: dict[str, float] = {}
         """When each provider was last brought up, on the monotonic clock."""
 
@@ -38,7 +57,18 @@ class OfferReconciler:
             if last is None or self.clock.monotonic() - last >= PREPARE_SECONDS:
                 is_ready = self.prepare(name, provider)
                 came_up |= int(is_ready and last is None)
+        self.look_at_stock()
         return came_up
+
+    def look_at_stock(self) -> None:
+        """Tell whoever waits for an offer that has room again."""
+        with self.database.read() as connection:
+            if not stock_watches.are_any(connection):
+                return
+        with self.database.begin() as connection:
+            told = stock_watches.look(connection, now=self.clock.now())
+        if told:
+            self.nudge("notifications")
 
     def prepare(self, name: str, provider: Provider) -> bool:
         """Bring a provider up, or mend what was taken away under it; an operator sees why if it can't be."""
@@ -59,6 +89,7 @@ class OfferReconciler:
         """Write what the provider offers now."""
         try:
             found_pools, found = provider.pools(), provider.offers()
+            regions = provider.volume_regions() if provider.capabilities.volumes else ()
         except ProviderError as reason:
             log.warning("offers not read", extra={"provider": name, "reason": str(reason)})
             return
@@ -70,6 +101,8 @@ class OfferReconciler:
                 [to_offer(name, offer, provider.capabilities) for offer in found],
                 now=self.clock.now(),
             )
+            kept = [to_region(name, region, provider.capabilities) for region in regions]
+            volume_regions.sync(connection, name, kept)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -86,6 +119,17 @@ def to_pool(provider: str, pool: Pool) -> offers.Pool:
     )
 
 
+def to_region(provider: str, region: VolumeRegion, capabilities: Capabilities) -> volume_regions.Region:
+    """The provider's region for volumes as it is kept."""
+    return volume_regions.Region(
+        id=f"{provider}/{region.region}",
+        provider=provider,
+        can_grow=capabilities.volume_resize,
+        can_share=capabilities.shared_volumes,
+        **msgspec.structs.asdict(region),
+    )
+
+
 def to_offer(provider: str, offer: ProviderOffer, capabilities: Capabilities) -> offers.Offer:
     """The provider's offer as it is kept: its id carries the provider's name, so two providers can't clash."""
     return offers.Offer(
@@ -94,6 +138,9 @@ def to_offer(provider: str, offer: ProviderOffer, capabilities: Capabilities) ->
         pool_id=f"{provider}/{offer.pool}",
         os_options=list(offer.os_options),
         supports_cloud_init=capabilities.cloud_init,
+        supports_ports=capabilities.ports,
+        supports_live_keys=capabilities.live_keys,
+        supports_session_ends=capabilities.session_ends,
         supports_pause=capabilities.pause,
         **{name: getattr(offer, name) for name in KEPT},
     )

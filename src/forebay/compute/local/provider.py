@@ -20,9 +20,12 @@ from forebay.compute.base import (
     Capabilities,
     CloudInitOutcome,
     Finding,
+    FoundKey,
     Instance,
     InstanceState,
     LaunchSpec,
+    LogKind,
+    LogPart,
     NotYetTerminated,
     Pool,
     ProviderOffer,
@@ -30,8 +33,25 @@ from forebay.compute.base import (
     Rejected,
     Shell,
     Usage,
+    Volume,
+    VolumeMount,
+    VolumeRegion,
+    VolumeSpec,
 )
-from forebay.compute.local import container, doctor, first_boot, image, notice, seccomp, shell, starting, usage
+from forebay.compute.local import (
+    container,
+    doctor,
+    first_boot,
+    image,
+    inside,
+    journal,
+    notice,
+    seccomp,
+    sessions,
+    shell,
+    starting,
+    usage,
+)
 from forebay.compute.local.container import CLOUD, DEPLOYMENT, GPUS
 from forebay.compute.local.disks import Disks
 from forebay.compute.local.gpus import Gpus, busy_gpus, real_gpus, simulated_gpus, write_simulated
@@ -40,6 +60,7 @@ from forebay.compute.local.offers import offers_of, pool_of, this_machine
 from forebay.compute.local.placement import place
 from forebay.compute.local.podman import Podman, Refused
 from forebay.compute.local.service import Service, machine_lock, tag_of
+from forebay.compute.local.volumes import Volumes
 from forebay.compute.local.walls import Walls
 from forebay.settings import Settings
 
@@ -85,20 +106,28 @@ class LocalProvider:
         self.service = Service(settings.podman, self.tag)
         self.podman = Podman(self.service)
         self.disks = Disks(self.tag)
+        self.volumes = Volumes(settings, self.tag)
+        has_volumes = self.volumes.is_usable
         self.capabilities = Capabilities(
             cloud_init=True,
             pause=True,
             live_keys=True,
+            session_ends=True,
+            ports=True,
             terminal=True,
             notice=True,
             disk_quota=self.disks.is_usable,
+            volumes=has_volumes,
+            volume_resize=has_volumes,
+            shared_volumes=has_volumes,
         )
-        self.networks = Networks(self.podman, cloud_id, self.tag)
+        self.networks = Networks(self.podman, cloud_id, self.tag, self.volumes.kept_uid_bases)
         self.walls = Walls(self.tag, bridge_prefix(self.tag), self.resolvers, settings.local_open_networks)
         self.gpus = self.find_gpus()
         self.pool = pool_of(this_machine(), self.gpus, settings)
         self.has_image = False
         self.host_keys: dict[tuple[str, datetime | None], tuple[str, ...]] = {}
+        self.consoles = journal.Consoles(self.podman)
         self.running: Sequence[dict[str, Any]] | None = None
         """What was found running when it was last looked, as Podman lists it; None: it wasn't yet."""
         self.cgroups: dict[str, Path | None] = {}
@@ -116,6 +145,7 @@ class LocalProvider:
         self.networks.forget()
         self.raise_walls()
         self.disks.prepare()
+        self.volumes.prepare()
         if not self.settings.local_image:
             image.build(self.service, say)
         self.has_image = self.podman.has_image(self.image)
@@ -159,10 +189,13 @@ class LocalProvider:
                         disk_mounts=self.disks.make(
                             spec.deployment_id, spec.storage_gb, network.uid_base, spec.hostname, self.resolvers
                         ),
+                        volumes=self.volumes.folder_of(spec.deployment_id),
                     )  # fmt: skip
                 elif container.moment(entry["StartedAt"]):
                     return
                 self.put_disk_under(spec.deployment_id)
+                for mount in spec.volumes:
+                    self.volumes.attach(mount, spec.deployment_id, spec.team_id)
                 if files := first_boot.files_for(spec, is_own_image=not self.settings.local_image):
                     self.podman.put_files(name, first_boot.packed(files))
                 try:
@@ -247,6 +280,7 @@ class LocalProvider:
             if entry["State"] == container.LEFT_UNCLEARED:
                 self.service.clear_away(name)
             self.disks.open(deployment_id)
+            self.volumes.folder_of(deployment_id)
             try:
                 starting.start(self.podman, name)
             except Refused as refusal:
@@ -265,14 +299,70 @@ class LocalProvider:
             if self.entry(deployment_id) is not None:
                 raise NotYetTerminated("Podman has not let go of the machine yet")
         self.disks.delete(deployment_id)
+        self.volumes.forget_machine(deployment_id)
 
-    def set_authorized_keys(self, deployment_id: str, keys: Sequence[str]) -> None:
-        """Replace the keys that Forebay lets in, on a running machine or a stopped one."""
+    def set_authorized_keys(self, deployment_id: str, keys: Sequence[str], removed: Sequence[str] = ()) -> None:
+        """Replace the keys that Forebay lets in and those that it keeps out, on a running machine or a stopped one."""
         with told("change the machine's keys"):
             if self.entry(deployment_id) is None:
                 raise Rejected("The machine is gone")
-            archive = first_boot.packed(first_boot.keys_file(keys))
+            archive = first_boot.packed(first_boot.keys_file(keys) | first_boot.removed_file(removed))
             self.podman.put_files(container.name_of(self.tag, deployment_id), archive)
+
+    def authorized_keys(self, deployment_id: str) -> Sequence[FoundKey]:
+        """Forebay's own keys, and root's in ~/.ssh."""
+        with told("read the machine's keys"):
+            entry = self.entry(deployment_id)
+            if entry is None:
+                raise Rejected("The machine is gone")
+            own = f"/{first_boot.AUTHORIZED_KEYS}"
+            texts = {path: self.contents(entry, path) for path in (own, *first_boot.OWN_KEYS)}
+            return [
+                key
+                for path, text in texts.items()
+                for key in first_boot.found_keys(text or b"", "" if path == own else path)
+            ]
+
+    def end_sessions(self, deployment_id: str, fingerprints: Sequence[str]) -> int:
+        """End the connections of these keys; see `sessions`."""
+        with told("look for the machine's sessions"):
+            entry = self.entry(deployment_id)
+            is_running = entry is not None and container.is_running(entry)
+            return sessions.end(entry["Pid"], entry["Id"], frozenset(fingerprints)) if entry and is_running else 0
+
+    def volume_regions(self) -> Sequence[VolumeRegion]:
+        """This machine's disk."""
+        return (self.volumes.region(),) if self.volumes.is_usable else ()
+
+    def create_volume(self, spec: VolumeSpec) -> None:
+        """Make its file, for the team's user ids."""
+        self.volumes.create(spec, self.team_network(spec.team_number).uid_base)
+
+    def resize_volume(self, volume_id: str, size_gb: int) -> None:
+        """Let it grow, mounted or not."""
+        self.volumes.resize(volume_id, size_gb)
+
+    def attach_volume(self, mount: VolumeMount, deployment_id: str) -> None:
+        """Have it on a machine, at once if it runs."""
+        with told("look for the machine"):
+            entry = self.entry(deployment_id)
+        if entry is None:
+            raise Rejected("The machine is gone")
+        if container.VOLUMES_AT not in (entry.get("Mounts") or ()):
+            raise Rejected("The machine is from the time before volumes: launch another one for them")
+        self.volumes.attach(mount, deployment_id, entry["Labels"].get(container.TEAM, ""))
+
+    def detach_volume(self, volume_id: str, deployment_id: str) -> None:
+        """Take it off a machine. Raises Busy while a process there uses it."""
+        self.volumes.detach(volume_id, deployment_id)
+
+    def delete_volume(self, volume_id: str) -> None:
+        """Delete its file."""
+        self.volumes.delete(volume_id)
+
+    def observe_volumes(self) -> Sequence[Volume]:
+        """Every volume in the folder of this installation."""
+        return self.volumes.all()
 
     def cloud_init_outcome(self, deployment_id: str) -> CloudInitOutcome | None:
         """How its first boot ended, or None while it goes on or where nothing was asked of it."""
@@ -288,6 +378,21 @@ class LocalProvider:
             name = container.name_of(self.tag, deployment_id)
             framed = self.podman.logs(name, most_bytes // 64 + 10, 2 * container.LOG_BYTES)
             return container.console_text(framed or b"", most_bytes)
+
+    def read_log(
+        self, deployment_id: str, kind: LogKind, *, after: str = "", most_bytes: int = 65536
+    ) -> LogPart | None:
+        """A piece of its console or of cloud-init's output; see `journal`."""
+        with told("read the machine's log"):
+            if kind is LogKind.console:
+                name = container.name_of(self.tag, deployment_id)
+                return self.consoles.part(name, after, most_bytes)
+            entry = self.entry(deployment_id)
+            if entry is None:
+                return None
+            if container.is_running(entry):
+                return journal.file_part(entry["Pid"], entry["Id"], journal.CLOUD_INIT, after, most_bytes)
+            return journal.kept_part(self.read_file(deployment_id, first_boot.LOG) or b"", after, most_bytes)
 
     def open_shell(self, deployment_id: str, columns: int = 80, rows: int = 24) -> Shell:
         """A login shell of root's, on a terminal of that size."""
@@ -314,6 +419,7 @@ class LocalProvider:
                 self.terminate(instance.deployment_id)
             self.networks.remove_all()
         self.disks.remove()
+        self.volumes.remove_mounts()
         self.walls.remove()
         self.close()
         self.service.end()
@@ -356,6 +462,12 @@ class LocalProvider:
                 return ()
             self.host_keys[key] = found
         return self.host_keys.get(key, ())
+
+    def contents(self, entry: dict[str, Any], path: str) -> bytes | None:
+        """A small file of a machine, running or stopped, or None; of a large one its beginning."""
+        if container.is_running(entry):
+            return inside.read(entry["Pid"], entry["Id"], path, SMALL_FILE_BYTES)
+        return self.read_file(entry["Labels"][DEPLOYMENT], path)
 
     def read_file(self, deployment_id: str, path: str) -> bytes | None:
         """A small file of a machine, or None."""

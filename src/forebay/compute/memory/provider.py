@@ -4,12 +4,11 @@ For tests and simulations of everything above a provider. It fulfils the same co
 Its state is its own, so it outlives any Forebay that speaks to it: a crash of Forebay leaves it as it was.
 """
 
-import threading
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from hashlib import sha256
+from io import BytesIO
 from itertools import count
 
 import msgspec
@@ -18,21 +17,26 @@ from forebay.compute.base import (
     Capabilities,
     CloudInitOutcome,
     Finding,
+    FoundKey,
     Instance,
     InstanceState,
     LaunchSpec,
+    LogKind,
+    LogPart,
     NotYetTerminated,
     OutOfStock,
     Pool,
     PortForward,
-    ProviderError,
     ProviderOffer,
     ProviderUnavailable,
     Rejected,
     Shell,
     Usage,
+    VolumeRegion,
 )
+from forebay.compute.logs import piece
 from forebay.compute.memory.terminals import MemoryShell
+from forebay.compute.memory.volumes import REGION, MemoryVolumes
 
 POOL = Pool(name="house", vcpus=16, memory_gb=64, storage_gb=1000, gpus=4)
 SMALL = ProviderOffer(
@@ -64,6 +68,14 @@ class Machine(msgspec.Struct):
     spec: LaunchSpec
     instance: Instance
     keys: tuple[str, ...]
+    removed: tuple[str, ...] = ()
+    """Keys that get in by no other way either."""
+    by_hand: list[FoundKey] = []
+    """What its owner put there beside Forebay."""
+    sessions: list[str] = []
+    """The fingerprint that each open SSH connection came in with."""
+    console: str = ""
+    boot_log: str = ""
     starts: int = 0
     """How often it was really started."""
     notices: list[tuple[str, datetime]] = []
@@ -72,7 +84,7 @@ class Machine(msgspec.Struct):
     usage: Usage = UNUSED
 
 
-class MemoryProvider:
+class MemoryProvider(MemoryVolumes):
     """See the module. Thread-safe; `now` is the provider's own clock."""
 
     name = "memory"
@@ -84,29 +96,29 @@ class MemoryProvider:
         pools: Sequence[Pool] = (POOL,),
         offers: Sequence[ProviderOffer] = (SMALL, MINIMUM, GPU),
         can_pause: bool = True,
+        regions: Sequence[VolumeRegion] = (REGION,),
+        can_share: bool = True,
     ) -> None:
+        super().__init__(regions, can_share=can_share)
         self.now = now
-        self.capabilities = Capabilities(cloud_init=True, pause=can_pause, live_keys=True, terminal=True, notice=True)
+        self.capabilities = Capabilities(
+            cloud_init=True,
+            pause=can_pause,
+            live_keys=True,
+            session_ends=True,
+            ports=True,
+            terminal=True,
+            notice=True,
+            volumes=bool(regions),
+            volume_resize=bool(regions),
+            shared_volumes=bool(regions) and can_share,
+        )
         self.all_pools, self.all_offers = tuple(pools), tuple(offers)
-        self.lock = threading.RLock()
         self.ports = count(20_000)
         self.machines: dict[str, Machine] = {}
         self.outcomes: dict[str, CloudInitOutcome] = {}
-        self.calls: list[tuple[str, str]] = []
-        """Every verb that changed something, and of which deployment."""
-        self.refusals: dict[str, ProviderError] = {}
-        """What a verb raises from now on, by its name; `all` for every verb."""
         self.is_silent = False
         """Whether SSH gives no answer."""
-
-    @contextmanager
-    def asked(self, verb: str) -> Iterator[None]:
-        """One verb at a time, unless it is refused."""
-        with self.lock:
-            refusal = self.refusals.get(verb) or self.refusals.get("all")
-            if refusal is not None:
-                raise refusal
-            yield
 
     # What Forebay asks.
 
@@ -139,15 +151,26 @@ class MemoryProvider:
                 address="192.0.2.1",
                 ssh_port=port,
                 user="root",
-                port_forwards=(PortForward(external=port, internal=22),),
+                port_forwards=tuple(
+                    PortForward(external=next(self.ports) if internal != 22 else port, internal=internal)
+                    for internal in (22, *spec.ports)
+                ),
                 host_keys=(host_key_of(spec.deployment_id),),
             )
             self.machines[spec.deployment_id] = Machine(spec, instance, spec.authorized_keys)
+            try:
+                for mount in spec.volumes:
+                    self.attach_volume(mount, spec.deployment_id)
+            except Rejected:
+                self.machines.pop(spec.deployment_id)
+                self.let_go(spec.deployment_id)
+                raise
             self.run(self.machines[spec.deployment_id], "launch")
 
     def run(self, machine: Machine, verb: str) -> None:
         """Really start it."""
         machine.starts += 1
+        machine.console = f"start {machine.starts}\n"
         machine.usage = UNUSED
         machine.notices.clear()
         machine.instance = msgspec.structs.replace(
@@ -192,14 +215,31 @@ class MemoryProvider:
             machine = self.machines.pop(deployment_id, None)
             if machine is not None:
                 self.hang_up(machine)
+                self.let_go(deployment_id)
                 self.calls.append(("terminate", deployment_id))
 
-    def set_authorized_keys(self, deployment_id: str, keys: Sequence[str]) -> None:
+    def set_authorized_keys(self, deployment_id: str, keys: Sequence[str], removed: Sequence[str] = ()) -> None:
         with self.asked("set_authorized_keys"):
             machine = self.machines.get(deployment_id)
             if machine is None:
                 raise Rejected("The machine is gone")
-            machine.keys = tuple(keys)
+            machine.keys, machine.removed = tuple(keys), tuple(removed)
+
+    def authorized_keys(self, deployment_id: str) -> Sequence[FoundKey]:
+        with self.asked("authorized_keys"):
+            machine = self.machines.get(deployment_id)
+            if machine is None:
+                raise Rejected("The machine is gone")
+            return [*(FoundKey(line=key, place="") for key in machine.keys), *machine.by_hand]
+
+    def end_sessions(self, deployment_id: str, fingerprints: Sequence[str]) -> int:
+        with self.asked("end_sessions"):
+            machine = self.machines.get(deployment_id)
+            if machine is None:
+                return 0
+            before = len(machine.sessions)
+            machine.sessions = [key for key in machine.sessions if key not in fingerprints]
+            return before - len(machine.sessions)
 
     def cloud_init_outcome(self, deployment_id: str) -> CloudInitOutcome | None:
         with self.asked("cloud_init_outcome"):
@@ -208,6 +248,17 @@ class MemoryProvider:
     def logs(self, deployment_id: str, *, most_bytes: int = 65536) -> str:
         with self.asked("logs"):
             return f"{deployment_id}: {self.machines[deployment_id].starts} starts\n"[-most_bytes:]
+
+    def read_log(
+        self, deployment_id: str, kind: LogKind, *, after: str = "", most_bytes: int = 65536
+    ) -> LogPart | None:
+        with self.asked("read_log"):
+            machine = self.machines.get(deployment_id)
+            if machine is None:
+                return None
+            content = (machine.console if kind is LogKind.console else machine.boot_log).encode()
+            found = piece(BytesIO(content), machine.starts, len(content), after, most_bytes)
+            return LogPart(text=found.content.decode(errors="replace"), cursor=found.cursor, is_cut=found.is_cut)
 
     def open_shell(self, deployment_id: str, columns: int = 80, rows: int = 24) -> Shell:
         with self.asked("open_shell"):
@@ -249,6 +300,7 @@ class MemoryProvider:
 
     def halt(self, machine: Machine, reason: str | None) -> None:
         """Let it be stopped from now on."""
+        machine.sessions.clear()
         self.hang_up(machine)
         machine.instance = msgspec.structs.replace(
             machine.instance, state=InstanceState.stopped, stopped_at=self.now(), exit_reason=reason
@@ -269,6 +321,7 @@ class MemoryProvider:
         """The machine is gone, and nobody asked for it."""
         with self.lock:
             self.hang_up(self.machines.pop(deployment_id))
+            self.let_go(deployment_id)
 
     def be_unreachable(self, reason: str = "The network is down") -> None:
         """Answer nothing, until `be_back`."""

@@ -4,7 +4,7 @@ There is one list of checks. A launch stops at the first that says no, under loc
 through all of them and locks nothing (`previews.py`). No check has an effect.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.machines import offers, prices, schedules, ssh_keys
+from forebay.domain.machines import offers, prices, schedules, ssh_keys, volume_attachments, volumes
 from forebay.domain.machines.deployments import Limits, check_labels, check_name, hold_micros, refuse_frozen
 from forebay.domain.machines.offers import Offer
 from forebay.domain.machines.prices import Price
@@ -27,6 +27,9 @@ from forebay.storage.tables import deployments, users
 
 WINDOW_SECONDS = 900
 """Creations are counted over this window."""
+MOST_PORTS = 16
+"""That one machine can expose beside SSH's."""
+SSH_PORT = 22
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +47,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     cloud_init: Mapping[str, Any] | None = None
     labels: Mapping[str, str] = {}
+    ports: Sequence[int] = ()
+    volume_ids: tuple[str, ...] = ()
+    """Each once."""
     terms: Terms = Terms()
     """How it is to end."""
 
@@ -87,6 +93,7 @@ def lock(connection: Connection, wish: Wish) -> None:
     if wish.order.ssh_key_id is not None:
         with suppress(NotFound):
             ssh_keys.get(connection, wish.context.team_id, wish.order.ssh_key_id, is_for_launch=True)
+    volume_attachments.lock_for_launch(connection, wish.context.team_id, wish.order.volume_ids)
     ledger.lock(connection, wish.context.team_id)
     if wish.offer is not None:
         offers.lock(connection, wish.offer)
@@ -116,6 +123,22 @@ def check_tags(connection: Connection, wish: Wish) -> None:
     check_labels(wish.order.labels)
 
 
+def check_ports(connection: Connection, wish: Wish) -> None:
+    """Raise BadRequest for ports that can't be exposed, and for too many of them."""
+    ports = wish.order.ports
+    reason = ""
+    if len(ports) > MOST_PORTS:
+        reason = f"at most {MOST_PORTS}"
+    elif len(set(ports)) < len(ports):
+        reason = f"each once: {next(port for port in ports if ports.count(port) > 1)} is there twice"
+    elif SSH_PORT in ports:
+        reason = f"{SSH_PORT} is SSH's, which is always reached"
+    elif strange := [port for port in ports if not 1 <= port <= 65535]:
+        reason = f"1 to 65535, and not {strange[0]}"
+    if reason:
+        raise BadRequest(f"The ports are not usable: {reason}.", details={"ports": reason})
+
+
 def check_offer(connection: Connection, wish: Wish) -> None:
     """Raise BadRequest unless all fields come from one offer; it names those that don't."""
     order, offer = wish.order, wish.offer
@@ -141,6 +164,8 @@ def check_offer(connection: Connection, wish: Wish) -> None:
         wrong["operatingSystem"] = f"must be one of {', '.join(offer.os_options)}"
     if order.cloud_init is not None and not offer.supports_cloud_init:
         wrong["cloudInit"] = "this offer does not support cloud-init"
+    if order.ports and not offer.supports_ports:
+        wrong["ports"] = "this offer can't expose ports"
     if wrong:
         raise BadRequest("All fields must come from one offer.", code="OFFER_MISMATCH", details=wrong)
 
@@ -200,6 +225,20 @@ def check_key(connection: Connection, wish: Wish) -> None:
         raise BadRequest(refusal.sentence, code=refusal.code, details={"ssh_public_key": reason}) from None
 
 
+def check_volumes(connection: Connection, wish: Wish) -> None:
+    """Raise NotFound for a volume that isn't the team's, Conflict for one that the machine can't come up with."""
+    names: set[str] = set()
+    for volume_id in wish.order.volume_ids:
+        volume = volumes.find(connection, volume_id, wish.context.team_id)
+        if wish.offer is not None:
+            volume_attachments.refuse_unfit(connection, volume, wish.offer.provider, wish.offer.region)
+        volume_attachments.refuse_taken(connection, volume)
+        names.add(volume.name)
+    if len(names) > volume_attachments.MOST_ON_A_MACHINE:
+        most = f"{volume_attachments.MOST_ON_A_MACHINE} at most"
+        raise BadRequest("A machine can't have so many volumes.", details={"volumeIds": most})
+
+
 def check_credits(connection: Connection, wish: Wish) -> None:
     """Raise InsufficientBalance unless what is to be held is available."""
     if wish.offer is not None:
@@ -220,10 +259,12 @@ CHECKS: tuple[tuple[Callable[[Connection, Wish], None], list[str]], ...] = (
     (check_freeze, OPERATOR),
     (check_words, WHO_ASKS),
     (check_tags, WHO_ASKS),
+    (check_ports, WHO_ASKS),
     (check_offer, WHO_ASKS),
     (check_end, WHO_ASKS),
     (check_rate, []),
     (check_key, who_has(Permission.manage_ssh_keys)),
+    (check_volumes, who_has(Permission.manage_volumes)),
     (check_credits, who_has(Permission.manage_billing)),
     (check_stock, OPERATOR),
 )
