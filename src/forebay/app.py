@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from forebay import ids, mail
 from forebay.clock import Clock, SystemClock
 from forebay.compute.base import Provider
-from forebay.domain.machines import lifecycle, local_host
+from forebay.domain.machines import lifecycle, local_host, offers_file
 from forebay.domain.machines.deployments import Limits
 from forebay.domain.money import card_set_ups, ledger, low_balance, payment_attempts
 from forebay.domain.money.receipts import Seller
@@ -43,6 +43,7 @@ from forebay.worker.loop import Reconciler, Worker
 from forebay.worker.mails import MailReconciler
 from forebay.worker.payment_events import PaymentEventReconciler
 from forebay.worker.payments import PaymentReconciler
+from forebay.worker.prices import PriceReconciler
 from forebay.worker.sightings import SightingReconciler
 from forebay.worker.ssh_keys import SshKeyReconciler
 from forebay.worker.ssh_probe import answers
@@ -114,6 +115,7 @@ class Forebay:
 
     def check_providers(self) -> None:
         """Refuse names of no provider, and local machines on a second host. Raises InvalidSetting, Conflict."""
+        self.check_offers_file()
         for name in self.settings.providers:
             if name not in PROVIDERS:
                 raise InvalidSetting(f"FOREBAY_PROVIDERS: there is no provider {name!r}")
@@ -130,6 +132,20 @@ class Forebay:
         if self.settings.takes_cards:
             self.open_processor()
 
+    @property
+    def offers_file(self) -> Path | None:
+        """The file with offers and prices, if the settings name one."""
+        return Path(self.settings.offers_file) if self.settings.offers_file else None
+
+    def check_offers_file(self) -> None:
+        """Refuse to begin with an offers file that can't be read. Raises InvalidSetting with all that is wrong."""
+        if self.offers_file is None:
+            return
+        try:
+            offers_file.read(self.offers_file.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, offers_file.Mistakes) as reason:
+            raise InvalidSetting(f"FOREBAY_OFFERS_FILE ({self.offers_file}): {reason}") from None
+
     def build_worker(self, more: tuple[Reconciler, ...] = ()) -> Worker:
         """All reconcilers. `open_providers` comes first."""
         settings, database, clock = self.settings, self.database, self.clock
@@ -138,9 +154,10 @@ class Forebay:
         sightings = SightingReconciler(
             database, self.providers, clock, guard, end_orphans=settings.end_orphans, nudge=self.nudge
         )
+        prices = PriceReconciler(database, clock, guard, nudge=self.nudge)
         self.worker = Worker(
             [
-                OfferReconciler(database, self.providers, clock),
+                OfferReconciler(database, self.providers, clock, file=self.offers_file),
                 DeploymentReconciler(
                     database,
                     self.providers,
@@ -151,6 +168,7 @@ class Forebay:
                     nudge=self.nudge,
                 ),
                 sightings,
+                prices,
                 CycleReconciler(
                     database,
                     clock,
@@ -158,6 +176,7 @@ class Forebay:
                     guard,
                     cycle_seconds=settings.cycle_seconds,
                     rules=low_balance.rules_of(settings, self.public_url),
+                    prices=prices,
                     nudge=self.nudge,
                 ),
                 SshKeyReconciler(database, self.providers, clock),

@@ -50,6 +50,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     live_keys: bool = False
     """`set_authorized_keys` works on a running machine."""
     vm_isolation: bool = False
+    any_size: bool = False
+    """Machines of any size that fits the pool can be launched, not only those of `offers`."""
 
 
 class Pool(msgspec.Struct, frozen=True, kw_only=True):

@@ -76,7 +76,7 @@ class MemoryProvider:
         can_pause: bool = True,
     ) -> None:
         self.now = now
-        self.capabilities = Capabilities(cloud_init=True, pause=can_pause, live_keys=True)
+        self.capabilities = Capabilities(cloud_init=True, pause=can_pause, live_keys=True, any_size=True)
         self.all_pools, self.all_offers = tuple(pools), tuple(offers)
         self.lock = threading.RLock()
         self.ports = count(20_000)

@@ -1,11 +1,18 @@
-"""Keeps offers and pools on record what the providers say they are, and brings the providers up at the start."""
+"""Keeps offers and pools on record what the providers and the offers file say they are, and brings the providers up.
+
+The file is read in every round. One with a mistake in it counts for nothing: what it said before stays, and an alert
+says what is wrong and where.
+"""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from forebay.clock import Clock
-from forebay.compute.base import Capabilities, Pool, Provider, ProviderError, ProviderOffer
-from forebay.domain.machines import alerts, offers
+from forebay.compute.base import Capabilities, Finding, Pool, Provider, ProviderError, ProviderOffer
+from forebay.domain.machines import alerts, listed_offers, offer_changes, offers, offers_file, provider_states
+from forebay.domain.machines.offer_terms import Terms
+from forebay.domain.machines.offers_file import Mistakes
 from forebay.storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -14,6 +21,9 @@ PREPARE_SECONDS = 300.0
 """So often a provider puts back what it needs: firewall rules that someone flushed, say."""
 
 OTHERWISE = {"id", "provider", "pool_id", "os_options", "supports_cloud_init", "supports_pause"}
+OFFERS_FILE = "offers file"
+AN_OFFER = "offer "
+"""How alerts about them are called."""
 KEPT = [name for name in offers.Offer.__struct_fields__ if name not in OTHERWISE]
 """Fields that are taken over from the provider's offer as they are."""
 
@@ -24,21 +34,53 @@ class OfferReconciler:
     name = "offers"
     interval_seconds = 30.0
 
-    def __init__(self, database: Database, providers: Mapping[str, Provider], clock: Clock) -> None:
-        self.database, self.providers, self.clock = database, providers, clock
+    def __init__(
+        self, database: Database, providers: Mapping[str, Provider], clock: Clock, *, file: Path | None = None
+    ) -> None:
+        self.database, self.providers, self.clock, self.file = database, providers, clock, file
         self.prepared: dict[str, float] = {}
         """When each provider was last brought up, on the monotonic clock."""
 
     def run(self) -> int:
         """Ask every provider once; 1 if one has come up, so that its offers are listed at once."""
         came_up = 0
+        self.read_file()
         for name, provider in self.providers.items():
             self.sync(name, provider)
             last = self.prepared.get(name)
             if last is None or self.clock.monotonic() - last >= PREPARE_SECONDS:
                 is_ready = self.prepare(name, provider)
                 came_up |= int(is_ready and last is None)
+        self.note_strays()
         return came_up
+
+    def read_file(self) -> None:
+        """Keep what the offers file says now, or say what is wrong with it."""
+        now = self.clock.now()
+        found: dict[str, Terms] = {}
+        if self.file is not None:
+            try:
+                found = offers_file.read(self.file.read_text("utf-8"))
+            except (OSError, UnicodeDecodeError, Mistakes) as reason:
+                text = f"The offers file {self.file.name} is not used: {getattr(reason, 'strerror', None) or reason}"
+                log.warning("offers file not read", extra={"reason": str(reason)})
+                with self.database.begin() as connection:
+                    alerts.raise_(connection, "provider", OFFERS_FILE, text, now=now)
+                return
+        with self.database.begin() as connection:
+            offer_changes.put_file(connection, found, now=now)
+            alerts.clear(connection, "provider", OFFERS_FILE, now=now)
+
+    def note_strays(self) -> None:
+        """Show what operators say of offers that can't be, until it can."""
+        now = self.clock.now()
+        with self.database.begin() as connection:
+            listed_offers.note_strays(connection, set(self.providers))
+            wrong = listed_offers.problems(connection)
+            for offer_id, text in wrong.items():
+                alerts.raise_(connection, "provider", f"{AN_OFFER}{offer_id}", f"{offer_id}: {text}", now=now)
+            keep = [f"{AN_OFFER}{offer_id}" for offer_id in wrong]
+            alerts.clear(connection, "provider", of=AN_OFFER, keep=keep, now=now)
 
     def prepare(self, name: str, provider: Provider) -> bool:
         """Bring a provider up, or mend what was taken away under it; an operator sees why if it can't be."""
@@ -51,9 +93,20 @@ class OfferReconciler:
                 alerts.raise_(connection, "provider", f"{name} preparation", f"{name} is not ready: {reason}", now=now)
             return False
         self.prepared[name] = self.clock.monotonic()
+        findings = self.examine(name, provider)
         with self.database.begin() as connection:
             alerts.clear(connection, "provider", f"{name} preparation", now=now)
+            if findings is not None:
+                provider_states.note_findings(connection, name, findings, now=now)
         return True
+
+    def examine(self, name: str, provider: Provider) -> Sequence[Finding] | None:
+        """What the provider's doctor finds, for operators to read; None where it can't say."""
+        try:
+            return provider.doctor()
+        except ProviderError as reason:
+            log.warning("provider not examined", extra={"provider": name, "reason": str(reason)})
+            return None
 
     def sync(self, name: str, provider: Provider) -> None:
         """Write what the provider offers now."""
@@ -63,7 +116,8 @@ class OfferReconciler:
             log.warning("offers not read", extra={"provider": name, "reason": str(reason)})
             return
         with self.database.begin() as connection:
-            offers.sync(
+            provider_states.note_sizes(connection, name, provider.capabilities.any_size, now=self.clock.now())
+            listed_offers.sync(
                 connection,
                 name,
                 [to_pool(name, pool) for pool in found_pools],

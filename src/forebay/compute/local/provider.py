@@ -70,7 +70,7 @@ class LocalProvider:
     """Containers on this machine. `cloud_id` is this installation's own and never changes."""
 
     name = "local"
-    capabilities = Capabilities(cloud_init=True, pause=True, live_keys=True)
+    capabilities = Capabilities(cloud_init=True, pause=True, live_keys=True, any_size=True)
 
     def __init__(self, settings: Settings, cloud_id: str) -> None:
         self.settings = settings
