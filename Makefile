@@ -1,7 +1,7 @@
 # Everything one does with this repository. `make serve` and `make test` need nothing done before.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench prove lock setup clean
+.PHONY: help serve test check bench prove assets lock setup clean
 
 bin := .venv/bin
 alone := podman or e2e
@@ -36,6 +36,10 @@ prove: ## The big sizes of the property and simulation tests; prints its seeds
 	@scripts/setup test
 	PROVE=1 scripts/as-root $(bin)/pytest -p no:cacheprovider -o faulthandler_timeout=0 -s -m "prove or grows or hypothesis" $(ARGS)
 
+assets: ## Build the style and the scripts of the pages anew, from assets/ into src/forebay/web/static/
+	@scripts/setup check
+	@scripts/assets
+
 lock: ## Resolve the dependencies anew into requirements*.lock (the newest: ARGS=--upgrade)
 	@scripts/setup check
 	@scripts/lock $(ARGS)
@@ -45,4 +49,5 @@ setup: ## Install what working on Forebay needs, and nothing else
 
 clean: ## Remove what was made here but the data: .venv and caches
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf assets/node_modules assets/.basecoat.css
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

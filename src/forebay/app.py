@@ -44,6 +44,7 @@ from forebay.worker.mails import MailReconciler
 from forebay.worker.payment_events import PaymentEventReconciler
 from forebay.worker.payments import PaymentReconciler
 from forebay.worker.prices import PriceReconciler
+from forebay.worker.reclaims import ReclaimReconciler
 from forebay.worker.sightings import SightingReconciler
 from forebay.worker.ssh_keys import SshKeyReconciler
 from forebay.worker.ssh_probe import answers
@@ -169,6 +170,7 @@ class Forebay:
                 ),
                 sightings,
                 prices,
+                ReclaimReconciler(database, self.providers, clock, nudge=self.nudge),
                 CycleReconciler(
                     database,
                     clock,

@@ -105,6 +105,25 @@ POST /api/operator/teams/{team_id}/freeze  401 401 401 403 403 403 403 403 403 4
 POST /api/operator/teams/{team_id}/unfreeze  401 401 401 403 403 403 403 403 403 403 403 403 403 403 409
 DELETE /api/operator/teams/{team_id}  401 401 401 403 403 403 403 403 403 403 403 403 403 403 409
 POST /api/operator/deployments/{deployment_id}/terminate  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+GET /api/operator/offers  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+POST /api/operator/offers  401 401 401 403 403 403 403 403 403 403 403 403 403 403 201
+PATCH /api/operator/offers/{offer_id}  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+DELETE /api/operator/offers/{offer_id}  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+GET /api/operator/offers/{offer_id}/history  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+GET /api/operator/restrictions  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+PUT /api/operator/stock  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+DELETE /api/operator/stock  401 401 401 403 403 403 403 403 403 403 403 403 403 403 404
+PUT /api/operator/maintenance  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+DELETE /api/operator/maintenance  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+GET /api/operator/pools  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+GET /api/operator/capacity  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+GET /api/operator/discounts  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+POST /api/operator/teams/{team_id}/discounts  401 401 401 403 403 403 403 403 403 403 403 403 403 403 201
+POST /api/operator/discounts/{discount_id}/end  401 401 401 403 403 403 403 403 403 403 403 403 403 403 404
+GET /api/operator/providers  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+GET /api/operator/orphans  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+POST /api/operator/orphans/{provider}/{instance_id}/end  401 401 401 403 403 403 403 403 403 403 403 403 403 403 404
+POST /api/operator/deployments/{deployment_id}/reclaim  401 401 401 403 403 403 403 403 403 403 403 403 403 403 409
 GET /api/operator/activity  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
 GET /api/operator/alerts  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
 
@@ -161,9 +180,11 @@ TABLE = read(ROWS)
 
 UNDECLARED = {
     ("GET", "/"): "where things are",
-    ("GET", "/static/forebay.css"): "the looks of the pages",
-    ("GET", "/static/forebay.svg"): "the sign on the browser's tab",
-    ("GET", "/static/passkeys.js"): "the one script of the pages",
+    **{
+        ("GET", f"/static/{name}"): "what pages are made of"
+        for name in ("chart.js", "chevron.svg", "forebay.css", "forebay.js", "forebay.svg", "passkeys.js")
+    },
+    ("POST", "/theme"): "how pages look in this browser, for whoever uses it",
     **{
         ("GET", path): "a form or a button; opening the page changes nothing"
         for path in (
@@ -205,6 +226,7 @@ UNDECLARED = {
             "/account",
             "/step-up",
             "/cli",
+            "/t",
         )
     },
     **{

@@ -10,6 +10,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from forebay.api.route import Needs, Route
+from forebay.domain.machines import offer_changes, restrictions
+from forebay.domain.machines.offer_terms import Terms
 from forebay.domain.money import cards
 from forebay.domain.people.roles import MemberMode, Permission, Role
 from forebay.storage.tables import memberships, passkeys, sessions, teams
@@ -17,6 +19,7 @@ from tests.api.access_matrix import CALLERS, TABLE, UNDECLARED
 from tests.api.authenticator import add_passkey
 from tests.api.cloud import ABSENT, ROUTES, Cloud, Person, new_public_key, numbers
 from tests.api.invited import invite
+from tests.web.dashboard_pages import PAGES
 
 
 class Scene(msgspec.Struct, kw_only=True):
@@ -163,9 +166,23 @@ def made_card(attempt: Attempt) -> str:
         return cards.add(connection, attempt.team, facts, created_by=None, now=now).id
 
 
+def own_offer(attempt: Attempt) -> str:
+    """The id of an offer of the operator's own."""
+    offer_id = f"memory-own-{next(numbers)}"
+    terms = Terms(provider="memory", pool="house", name="Own", vcpus=1, memory_gb=1, storage_gb=1, rate_micros=1)
+    with attempt.cloud.database.begin() as connection:
+        now = attempt.cloud.clock.now()
+        offer_changes.create(connection, None, offer_id, terms, reason="x", now=now, by="a test")
+    return offer_id
+
+
 PARAMETERS: dict[str, Callable[[Attempt], str]] = {
     "deployment_id": Attempt.machine,
     "team_id": lambda attempt: attempt.team,
+    "offer_id": own_offer,
+    "discount_id": lambda attempt: ABSENT,
+    "provider": lambda attempt: "memory",
+    "instance_id": lambda attempt: ABSENT,
     "cluster_id": lambda attempt: ABSENT,
     "session_id": made_session,
     "passkey_id": made_passkey,
@@ -178,6 +195,22 @@ PARAMETERS: dict[str, Callable[[Attempt], str]] = {
     "top_up_id": lambda attempt: ABSENT,
     "month": lambda attempt: attempt.cloud.clock.now().strftime("%Y-%m"),
 }
+OWN = {
+    "provider": "memory", "pool": "house", "name": "New", "vcpus": 1, "memory": 1, "storage": 1, "price": 1,
+    "reason": "x",
+}  # fmt: skip
+
+
+def under_maintenance(attempt: Attempt) -> Any:
+    """What ends the maintenance that there is."""
+    with attempt.cloud.database.begin() as connection:
+        now = attempt.cloud.clock.now()
+        restrictions.begin_maintenance(
+            connection, None, "offer", "memory-minimum", until_at=None, reason="x", now=now, by="a test"
+        )
+    return {"scope": "offer", "subject": "memory-minimum", "reason": "x"}
+
+
 BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ("POST", "/api/teams/{team_id}/credit-moves"): lambda attempt: {"toTeamId": attempt.scene.owner.team, "amount": 1},
     ("POST", "/api/auth/sign-up"): lambda _: {"email": "new@example.org", "name": "N", "password": "long enough"},
@@ -220,6 +253,17 @@ BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ("POST", "/api/operator/teams/{team_id}/unfreeze"): lambda _: {"reason": "x"},
     ("DELETE", "/api/operator/teams/{team_id}"): lambda _: {"reason": "x"},
     ("POST", "/api/operator/deployments/{deployment_id}/terminate"): lambda _: {"reason": "x"},
+    ("POST", "/api/operator/deployments/{deployment_id}/reclaim"): lambda _: {"reason": "x"},
+    ("POST", "/api/operator/orphans/{provider}/{instance_id}/end"): lambda _: {"reason": "x"},
+    ("POST", "/api/operator/discounts/{discount_id}/end"): lambda _: {"reason": "x"},
+    ("POST", "/api/operator/teams/{team_id}/discounts"): lambda _: {"percent": 5, "reason": "x"},
+    ("POST", "/api/operator/offers"): lambda _: OWN | {"id": f"memory-new-{next(numbers)}"},
+    ("PATCH", "/api/operator/offers/{offer_id}"): lambda _: {"name": "Renamed", "reason": "x"},
+    ("DELETE", "/api/operator/offers/{offer_id}"): lambda _: {"reason": "x"},
+    ("PUT", "/api/operator/stock"): lambda _: {"scope": "offer", "subject": "memory-gpu", "most": 9, "reason": "x"},
+    ("DELETE", "/api/operator/stock"): lambda _: {"scope": "offer", "subject": "memory-minimum", "reason": "x"},
+    ("PUT", "/api/operator/maintenance"): lambda _: {"scope": "offer", "subject": "memory-gpu", "reason": "x"},
+    ("DELETE", "/api/operator/maintenance"): under_maintenance,
     ("PUT", "/api/teams/{team_id}/auto-top-up"): lambda _: {"isOn": False},
     ("POST", "/api/teams/{team_id}/cards"): lambda _: {},
     ("POST", "/api/teams/{team_id}/top-ups"): lambda _: {"amount": 50, "clientKey": "click"},
@@ -280,7 +324,7 @@ def undeclared(application: Litestar) -> set[tuple[str, str]]:
         assert isinstance(route, HTTPRoute), "neither mounts nor websockets here"
         path = route.path_format
         found |= {(str(method), path) for method in route.methods if method not in ("OPTIONS", "HEAD")}
-    return found - declared - set(UNDECLARED)
+    return found - declared - set(UNDECLARED) - set(PAGES)
 
 
 def test_every_route_of_the_application_is_declared(cloud: Cloud) -> None:

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
-from forebay.compute.base import Instance, InstanceState, LaunchSpec, OutOfStock, Provider, Rejected
+from forebay.compute.base import Instance, InstanceState, LaunchSpec, OutOfStock, Provider, Rejected, Shell
 from forebay.compute.memory import MemoryProvider
 from tests.compute.conftest import PATIENCE_SECONDS, end
 
@@ -134,6 +135,84 @@ def test_the_end_may_be_repeated_and_leaves_nothing(provider: Provider, spec: Ca
     assert observed(provider) == {}
     end(provider, "one")
     end(provider, "never-was")
+
+
+def shown(shell: Shell, text: bytes) -> bytes:
+    """What a terminal shows until `text` has come twice: as it was typed, and as it was answered."""
+    found = b""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while found.count(text) < 2:
+        part = shell.read(0.5)
+        assert part != b"", found
+        assert time.monotonic() < until, found
+        found += part or b""
+    return found
+
+
+def test_a_shell_shows_what_commands_say_until_it_ends(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:
+    assert provider.capabilities.terminal
+    provider.launch(spec("one"))
+    first, second = provider.open_shell("one", 100, 30), provider.open_shell("one")
+    first.write(b"echo one\n")
+    second.write(b"echo two\n")
+    shown(second, b"two")
+    assert b"two" not in shown(first, b"one")
+    for columns, rows in ((132, 50), (10**9, -1), (80, 24)):
+        first.resize(columns, rows)
+    while first.read(0.2) is not None:
+        pass
+    first.write(b"exit\n")
+    until = time.monotonic() + PATIENCE_SECONDS
+    while first.read(0.5) != b"":
+        assert time.monotonic() < until
+    first.write(b"after the end\n")
+    first.resize(80, 24)
+    for shell in (first, second, first, second):
+        shell.close()
+    assert second.read(5) == b""
+    assert observed(provider) == {"one": InstanceState.running}
+
+
+def test_who_reads_a_shell_is_told_when_it_is_closed(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:
+    provider.launch(spec("one"))
+    shell = provider.open_shell("one")
+    while shell.read(0.5) is not None:
+        pass
+    with ThreadPoolExecutor(1) as thread:
+        reading = thread.submit(shell.read)
+        shell.close()
+        assert reading.result(timeout=10) == b""
+
+
+def test_a_shell_ends_with_its_machine(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:
+    provider.launch(spec("one"))
+    shell = provider.open_shell("one")
+    end(provider, "one")
+    until = time.monotonic() + PATIENCE_SECONDS
+    while shell.read(0.5) != b"":
+        assert time.monotonic() < until
+    shell.close()
+
+
+def test_a_machine_that_does_not_run_has_no_shell(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:
+    provider.launch(spec("one"))
+    provider.stop("one")
+    for deployment_id in ("one", "gone"):
+        with pytest.raises(Rejected):
+            provider.open_shell(deployment_id)
+
+
+def test_a_notice_ends_no_machine_and_may_be_repeated(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:
+    assert provider.capabilities.notice
+    provider.launch(spec("one"))
+    at = datetime.now(UTC) + timedelta(seconds=120)
+    for _ in range(2):
+        provider.warn("one", "Its capacity is needed", at)
+    assert observed(provider) == {"one": InstanceState.running}
+    provider.stop("one")
+    provider.warn("one", "Its capacity is needed", at)
+    provider.warn("gone", "Its capacity is needed", at)
+    assert observed(provider) == {"one": InstanceState.stopped}
 
 
 def test_what_is_gone_cannot_be_brought_back(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:

@@ -138,6 +138,9 @@ def test_a_journey_through_the_pages(site: tuple[str, Path], browser: Browser) -
     olga.picture("sign-in-wrong")
     olga.fill(Password=PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    olga.picture("overview-new")
+    page.goto("/account")
     expect(page.get_by_role("heading", level=1)).to_have_text("Olga Owner")
 
     olga.fill(Name_of_a_new_passkey="My laptop")
@@ -149,7 +152,8 @@ def test_a_journey_through_the_pages(site: tuple[str, Path], browser: Browser) -
     olga.press("Sign out")
     page.get_by_role("link", name="Sign in").first.click()
     olga.press("Sign in with a passkey")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Olga Owner")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    page.goto("/account")
     expect(page.locator("#sessions")).to_contain_text("passkey")
 
     with httpx.Client(base_url=url, headers={"authorization": f"Bearer {olga.session}"}) as api:

@@ -100,7 +100,7 @@ def signed_in(cloud: Cloud, person: Person) -> Browser:
     give_password(cloud, person)
     browser = Browser(cloud)
     answer = browser.sign_in(person.email)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/account"), answer.text
+    assert (answer.status_code, answer.headers["location"]) == (303, "/t"), answer.text
     return browser
 
 

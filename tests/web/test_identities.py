@@ -114,7 +114,8 @@ def world(make_world: Callable[..., World]) -> World:
 def test_a_new_account_and_then_the_same_again(world: World) -> None:
     subject = world.user(name="Nora Corp")
     browser = Browser(world.cloud)
-    assert world.sign_in(browser, subject).headers["location"] == "/account"
+    assert world.sign_in(browser, subject).headers["location"] == "/t"
+    browser.follow()
     page = browser.follow()
     assert "Nora Corp" in page.text
     assert f"{subject}@example.org" in page.text

@@ -23,7 +23,8 @@ def test_from_nothing_to_an_account_of_ones_own(cloud: Cloud) -> None:
     browser.get(link_to(cloud, email, "verify"))
     assert "Prove your address first" in Browser(cloud).sign_in(email).text, "opening the link changes nothing"
     assert "is proved" in browser.submit("/verify").text
-    assert browser.sign_in(email).headers["location"] == "/account"
+    assert browser.sign_in(email).headers["location"] == "/t"
+    browser.follow()
     page = browser.follow()
     assert "Nora New" in page.text
     assert email in page.text
@@ -98,7 +99,7 @@ def test_a_second_factor_from_its_set_up_to_its_end(cloud: Cloud) -> None:
     cloud.clock.forward(seconds=30)
     code = pyotp.TOTP(secret).at(int(cloud.clock.now().timestamp()))
     assert other.submit("/account/totp/remove", code=code).status_code == 303
-    assert Browser(cloud).sign_in(pat.email).headers["location"] == "/account"
+    assert Browser(cloud).sign_in(pat.email).headers["location"] == "/t"
 
 
 def test_what_touches_the_ways_in_asks_again_who_it_is(cloud: Cloud) -> None:

@@ -9,6 +9,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MOST_HEAD_BYTES = 512 * 1024
 """Far more than any client sends, and at least twice what comes off a socket at once."""
 
+ENDLESS = "/live"
+"""How the paths of streams end."""
+
 REFUSAL = b'{"error":"The headers of the request are too large.","code":"HEADERS_TOO_LARGE","details":{}}'
 
 
@@ -33,6 +36,14 @@ class BoundedHttp(HttpToolsProtocol):
         """What is in the body is the application's to limit."""
         self.pending_bytes = 0
         super().on_body(body)
+
+    def shutdown(self) -> None:
+        """The server ends: a stream of events, which has no end of its own, ends with it."""
+        is_answering = not getattr(self.cycle, "response_complete", True)
+        if is_answering and self.scope["path"].endswith(ENDLESS):
+            self.transport.close()
+        else:
+            super().shutdown()
 
     def refuse(self) -> None:
         """Say why, unless an answer is under way, and hang up."""

@@ -49,6 +49,12 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     volume_resize: bool = False
     live_keys: bool = False
     """`set_authorized_keys` works on a running machine."""
+    terminal: bool = False
+    """`open_shell` gives a terminal in a running machine."""
+    notice: bool = False
+    """`warn` tells a running machine that it will be taken back."""
+    disk_quota: bool = False
+    """A machine can write as much as its offer's disk is large, and no more."""
     vm_isolation: bool = False
     any_size: bool = False
     """Machines of any size that fits the pool can be launched, not only those of `offers`."""
@@ -170,6 +176,8 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     """The provider's own time of the last start (UTC)."""
     stopped_at: datetime | None = None
     """The provider's own time of the last stop (UTC), if it is stopped."""
+    reclaim_at: datetime | None = None
+    """The provider takes it back then; it has said so, and nobody here has asked for it."""
     exit_reason: str | None = None
     """In words, if it stopped by itself: out of memory, its init ended with code 1."""
 
@@ -190,6 +198,22 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     found: str
     remedy: str = ""
     is_required: bool = True
+
+
+class Shell(Protocol):
+    """A terminal in a machine, with root's shell in it. May be read, written and closed by different threads."""
+
+    def read(self, timeout_seconds: float | None = None) -> bytes | None:
+        """What the terminal shows next, raw; b"" once the shell has ended; None if nothing came in time."""
+
+    def write(self, typed: bytes) -> None:
+        """What was typed, raw. Fine if the shell has ended."""
+
+    def resize(self, columns: int, rows: int) -> None:
+        """The terminal's size. Fine if the shell has ended."""
+
+    def close(self) -> None:
+        """Hang up: the shell ends, and who reads is told so. May be called again."""
 
 
 class Provider(Protocol):
@@ -239,6 +263,16 @@ class Provider(Protocol):
 
     def logs(self, deployment_id: str, *, most_bytes: int = 65536) -> str:
         """The end of the machine's console."""
+
+    def open_shell(self, deployment_id: str, columns: int = 80, rows: int = 24) -> Shell:
+        """A terminal in a running machine, for who may have one. Raises Rejected if it is gone or does not run."""
+
+    def warn(self, deployment_id: str, message: str, at: datetime) -> None:
+        """Tell a running machine that it ends at `at`: by a file, and SIGTERM to what people run in it.
+
+        The same notice is given once, however often it is asked for. Fine if the machine is stopped or gone; raises
+        ProviderUnavailable if it can't be told, which delays nothing: who reclaims it goes on at `at`.
+        """
 
     def doctor(self) -> Sequence[Finding]:
         """What this provider needs of its surroundings, checked one by one."""

@@ -9,13 +9,14 @@ of a page, which may hold a token, reaches a Referer or a log; and where a visit
 import asyncio
 import hmac
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, select_autoescape
@@ -30,15 +31,20 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from forebay import __version__, ids
 from forebay.clock import Clock
 from forebay.domain.people import access, credentials, sessions
-from forebay.domain.people.access import Caller, Credential, Denied, Target
+from forebay.domain.people.access import Caller, Credential, Denied, Stranger, Target
 from forebay.domain.people.invitations import InvitationNotYours
-from forebay.errors import BadRequest, Forbidden, ForebayError, Unauthenticated, Unavailable
+from forebay.errors import BadRequest, Forbidden, ForebayError, NotFound, Unauthenticated, Unavailable
 from forebay.settings import Settings
 from forebay.storage.database import Database
-from forebay.web.visits import SignInFirst, Visit, cookies_of, fields_of, path_of_ours, read_body, with_next
+from forebay.web import assets, figures
+from forebay.web.visits import SignInFirst, Visit, cookies_of, fields_of, read_body, with_next
 
 FOLDER = Path(__file__).parent
 HOME = "/account"
+START = "/t"
+"""Where a person begins who wants nothing in particular: the team they looked at last."""
+SLUG = re.compile(r"[a-z0-9-]{1,60}")
+THEMES = ("light", "dark")
 FIELDS = ("email", "password", "name", "code")
 """Of all forms: an error about one of them stands beside it."""
 log = logging.getLogger("forebay.pages")
@@ -119,8 +125,9 @@ class Frame:
         self.templates = Environment(
             loader=FileSystemLoader(FOLDER / "templates"), autoescape=select_autoescape(), trim_blocks=True
         )
-        self.templates.filters |= {"moment": moment, "agent": agent}
+        self.templates.filters |= {"moment": moment, "agent": agent, **figures.FILTERS}
         self.templates.globals |= {"public_url": public_url, "version": __version__, "settings": settings}
+        self.templates.globals |= {"asset": assets.address, "sign": assets.sign}
 
     # Handlers.
 
@@ -151,8 +158,10 @@ class Frame:
         )(endpoint)
 
     async def read(self, request: Request[Any, Any, State]) -> Visit:
-        """A request as a visit. Raises BadRequest, BodyTooLarge."""
+        """A request as a visit. Raises BadRequest, BodyTooLarge, NotFound."""
         scope = request.scope
+        if "\0" in scope["path"]:
+            raise NotFound("Page")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         form: dict[str, str] = {}
         if request.method == "POST":
@@ -182,8 +191,7 @@ class Frame:
                     self.count(f"page {visit.address}")
             page = function(visit)
         except ForebayError as error:
-            if isinstance(error, InvitationNotYours):
-                self.denials.note(error.denied, f"{visit.method} {visit.path}", error.code, visit.now)
+            self.note_denial(visit, error)
             page = self.refused(visit, error)
         except (OperationalError, PoolTimeout) as error:
             log.warning("database busy or away", extra={"path": visit.path, "reason": type(error).__name__})
@@ -194,9 +202,22 @@ class Frame:
             page = self.refused(visit, ForebayError("Something went wrong on our side. Nothing was changed."))
         return self.write(visit, page)
 
+    def note_denial(self, visit: Visit, error: ForebayError) -> None:
+        """Count a refusal for the activity of the team that it concerns, if there is one."""
+        denied, permission = None, error.code
+        if isinstance(error, InvitationNotYours):
+            denied = error.denied
+        elif isinstance(error, Stranger):
+            denied, permission = error.denied, ""
+        elif isinstance(error, Forbidden) and visit.team is not None and not isinstance(error, FormRefused):
+            denied = Denied(visit.team.caller, visit.team.team_id)
+            permission = str(error.details.get("permission") or error.code)
+        if denied is not None:
+            self.denials.note(denied, f"{visit.method} {visit.path}", permission, visit.now)
+
     def refused(self, visit: Visit, error: ForebayError) -> Page:
         """Where to go first, or a page that says why not."""
-        here = visit.next or (visit.path if visit.method == "POST" else self.here(visit))
+        here = visit.next or (visit.path if visit.method == "POST" else visit.here)
         if visit.method == "POST" and visit.path.startswith("/account"):
             here = HOME
         first = ""
@@ -209,11 +230,6 @@ class Frame:
         if first:
             return go(first)
         return refusal("error.html", error, code=error.code)
-
-    def here(self, visit: Visit) -> str:
-        """The visited page as a path, with its query."""
-        query = "&".join(f"{quote(name)}={quote(value)}" for name, value in visit.query.items())
-        return path_of_ours(f"{visit.path}?{query}" if query else visit.path)
 
     def write(self, visit: Visit | None, page: Page) -> ASGIResponse:
         """The answer as it is sent."""
@@ -228,7 +244,8 @@ class Frame:
             if visit is not None:
                 if visit.caller is None:
                     self.give_visitor_cookie(visit)
-                values |= {"caller": visit.caller, "csrf": self.token_of(visit)}
+                values |= {"caller": visit.caller, "csrf": self.token_of(visit), "here": visit.here}
+                values |= {"theme": self.theme_of(visit), "said": self.take_said(visit)}
             body = self.templates.get_template(page.template).render({**values, **page.values}).encode()
         found = ASGIResponse(body=body, status_code=page.status, media_type=media_type, headers=headers)
         for cookie in () if visit is None else visit.new_cookies:
@@ -270,14 +287,22 @@ class Frame:
             visit.visitor = value
 
     def enter(self, connection: Connection, visit: Visit) -> Caller | None:
-        """The person behind the session of this browser, if it has not ended."""
+        """The person behind the session of this browser, if it has not ended; and the team that the address names."""
         hashed = credentials.hash_token(visit.session_token, self.secret_key)
+        slug = visit.parameters.get("slug")
+        target = Target.nothing if slug is None else Target.slug
+        wanted = slug if slug is not None and SLUG.fullmatch(slug) else None
+        visit.team, visit.foreign_team_id = None, None
         try:
-            return access.enter(
-                connection, Credential(hashed, False, visit.address), Target.nothing, None, now=visit.now
-            )[0]
+            caller, visit.team = access.enter(
+                connection, Credential(hashed, False, visit.address), target, wanted, now=visit.now
+            )
         except Unauthenticated:
             return None
+        except Stranger as error:
+            visit.foreign_team_id = error.denied.team_id
+            return error.denied.caller
+        return caller
 
     @contextmanager
     def begin(self, visit: Visit) -> Iterator[Connection]:
@@ -307,6 +332,25 @@ class Frame:
         """Take the session from the browser."""
         visit.caller = None
         visit.new_cookies.append(self.bake("session", "", seconds=0))
+
+    # What a browser remembers for us: how pages look, and what is to be said on the next one.
+
+    def theme_of(self, visit: Visit) -> str:
+        """`light` or `dark` where the person chose one; empty: as their system has it."""
+        chosen = visit.cookies.get(self.cookie("theme"), "")
+        return chosen if chosen in THEMES else ""
+
+    def say(self, visit: Visit, sentence: str) -> None:
+        """Have the next page say what was done."""
+        visit.new_cookies.append(self.bake("said", quote(sentence[:400], safe=""), seconds=60))
+
+    def take_said(self, visit: Visit) -> str:
+        """What the page before wants said, once; not to a page that only brings itself up to date."""
+        found = visit.cookies.get(self.cookie("said"), "")
+        if not found or "x-live" in visit.headers:
+            return ""
+        visit.new_cookies.append(self.bake("said", "", seconds=0))
+        return unquote(found, errors="replace")
 
     # Cookies and forms.
 

@@ -8,7 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 from forebay.domain.people import invitations
 from forebay.domain.people.invitation_letters import ROLES
 from forebay.domain.people.roles import IN_WORDS, standing
-from forebay.web.frame import Frame, Page
+from forebay.web.frame import START, Frame, Page
 from forebay.web.visits import Visit, with_next
 
 
@@ -58,7 +58,7 @@ class InvitationPages:
         said = f"You belong to {found.team_name} now, as {ROLES[found.role]}."
         return Page(
             template="message.html",
-            values={"title": "Welcome", "message": said, "link": "/account", "label": "Your account"},
+            values={"title": "Welcome", "message": said, "link": START, "label": "Go on"},
         )
 
     def decline(self, visit: Visit) -> Page:

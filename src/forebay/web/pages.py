@@ -1,22 +1,24 @@
-"""All pages of a server: the first one, the style and the script, and those of the other files here."""
+"""All pages of a server: the first one, and those of the other files here."""
 
 from collections.abc import Callable
 
 from litestar.handlers import HTTPRouteHandler
-from litestar.response.base import ASGIResponse
 
 from forebay.oidc import open_providers
+from forebay.web import assets
 from forebay.web.account import AccountPages
 from forebay.web.cli_sign_ins import CliPages
-from forebay.web.frame import FOLDER, Frame, Page
+from forebay.web.dashboard import Dashboard
+from forebay.web.deployments import DeploymentPages
+from forebay.web.frame import Frame, Page
 from forebay.web.identities import IdentityPages
 from forebay.web.invitations import InvitationPages
+from forebay.web.live import Live
+from forebay.web.overview import OverviewPages
+from forebay.web.palette import PalettePages
 from forebay.web.sign_in import SignInPages
 from forebay.web.sign_up import SignUpPages
 from forebay.web.visits import Visit
-
-KINDS = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-FILES = ("forebay.css", "forebay.svg", "passkeys.js")
 
 
 def build(frame: Frame) -> tuple[list[HTTPRouteHandler], Callable[[], None]]:
@@ -31,23 +33,25 @@ def build(frame: Frame) -> tuple[list[HTTPRouteHandler], Callable[[], None]]:
 
     pages = [
         frame.page("GET", "/", home),
-        *(static(name) for name in FILES),
+        *assets.handlers(),
         *SignInPages(frame, labels).handlers(),
         *SignUpPages(frame, labels).handlers(),
         *AccountPages(frame, labels).handlers(),
         *InvitationPages(frame).handlers(),
         *CliPages(frame).handlers(),
         *by_provider.handlers(),
+        *dashboard_pages(frame),
     ]
     return pages, by_provider.close
 
 
-def static(name: str) -> HTTPRouteHandler:
-    """A file of ours as it is."""
-    headers = {"cache-control": "public, max-age=3600", "x-content-type-options": "nosniff"}
-    media_type = f"{KINDS[name.rpartition('.')[2]]}; charset=utf-8"
-
-    async def endpoint() -> ASGIResponse:
-        return ASGIResponse(body=(FOLDER / "static" / name).read_bytes(), media_type=media_type, headers=headers)
-
-    return HTTPRouteHandler(f"/static/{name}", http_method=["GET", "HEAD"], name=name)(endpoint)
+def dashboard_pages(frame: Frame) -> list[HTTPRouteHandler]:
+    """The pages of teams, in the order of the navigation."""
+    dashboard = Dashboard(frame)
+    return [
+        *dashboard.handlers(),
+        *Live(frame).handlers(),
+        *PalettePages(dashboard).handlers(),
+        *OverviewPages(dashboard).handlers(),
+        *DeploymentPages(dashboard).handlers(),
+    ]

@@ -8,7 +8,7 @@ from forebay.domain.people import activity, passkeys, second_factors, sessions, 
 from forebay.domain.people.accounts import Account
 from forebay.domain.people.sign_in import Guess, SecondFactorNeeded, SignedIn
 from forebay.errors import BadRequest, ForebayError
-from forebay.web.frame import HOME, Frame, Page, go, refusal
+from forebay.web.frame import START, Frame, Page, go, refusal
 from forebay.web.visits import Visit, path_of_ours, with_next
 
 MOST_PASSWORD = 1024
@@ -48,7 +48,7 @@ class SignInPages:
     def ask(self, visit: Visit) -> Page:
         """The form."""
         if visit.caller is not None:
-            return go(visit.next or HOME)
+            return go(visit.next or START)
         return Page(template="sign_in.html", values=self.values(visit))
 
     def by_password(self, visit: Visit) -> Page:
@@ -129,7 +129,7 @@ class SignInPages:
         person = visit.person
         with self.frame.database.read() as connection:
             factors = second_factors.of_user(connection, person.user_id)
-        values = {"next": visit.next or HOME, "factors": factors, "providers": self.providers}
+        values = {"next": visit.next or START, "factors": factors, "providers": self.providers}
         return (
             Page(template="step_up.html", values=values) if error is None else refusal("step_up.html", error, **values)
         )
@@ -159,7 +159,7 @@ class SignInPages:
         except ForebayError as error:
             return self.ask_again(visit, error)
         frame.open_session(visit, token)
-        return go(visit.next or HOME)
+        return go(visit.next or START)
 
     def prove_by_passkey(self, visit: Visit) -> Page:
         """One of the person's own passkeys."""
@@ -172,7 +172,7 @@ class SignInPages:
         except ForebayError as error:
             return self.ask_again(visit, error)
         frame.open_session(visit, token)
-        return go(visit.next or HOME)
+        return go(visit.next or START)
 
 
 def check_password(frame: Frame, visit: Visit, email: str, password: str) -> tuple[Guess, bool]:
@@ -246,7 +246,7 @@ def welcome(frame: Frame, visit: Visit, found: SignedIn | SecondFactorNeeded) ->
     later = path_of_ours(visit.cookies.get(frame.cookie("next"), ""))
     if later:
         visit.new_cookies.append(frame.bake("next", "", seconds=0))
-    return go(visit.next or later or HOME)
+    return go(visit.next or later or START)
 
 
 def remember_next(frame: Frame, visit: Visit) -> None:

@@ -9,7 +9,7 @@ from forebay.domain.money import sign_up
 from forebay.domain.money.sign_up import Applicant
 from forebay.domain.people import accounts, addresses, passwords
 from forebay.errors import ForebayError
-from forebay.web.frame import Frame, Page, go, refusal
+from forebay.web.frame import START, Frame, Page, go, refusal
 from forebay.web.sign_in import remember_next
 from forebay.web.visits import Visit, with_next
 
@@ -47,7 +47,7 @@ class SignUpPages:
     def ask(self, visit: Visit) -> Page:
         """The form."""
         if visit.caller is not None:
-            return go(visit.next or "/account")
+            return go(visit.next or START)
         return Page(template="sign_up.html", values=self.values(visit))
 
     def sign_up(self, visit: Visit) -> Page:

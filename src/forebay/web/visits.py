@@ -12,7 +12,7 @@ from litestar import Request
 from litestar.datastructures import State
 
 from forebay.domain.people import sessions
-from forebay.domain.people.access import Caller
+from forebay.domain.people.access import Caller, Denied, Stranger, TeamContext
 from forebay.errors import BadRequest, BodyTooLarge, Unauthenticated
 
 MOST_FORM_BYTES = 64 * 1024
@@ -41,6 +41,10 @@ class Visit(msgspec.Struct, kw_only=True):
     now: datetime
     caller: Caller | None = None
     """Who is signed in in this browser."""
+    team: TeamContext | None = None
+    """Of a page whose address names a team: the team, if the person belongs to it."""
+    foreign_team_id: str | None = None
+    """The team that the address names, if there is one and the person does not belong to it."""
     session_token: str = ""
     visitor: str = ""
     """What the visitor's cookie holds, made anew where there was no good one."""
@@ -52,6 +56,19 @@ class Visit(msgspec.Struct, kw_only=True):
         if self.caller is None:
             raise SignInFirst
         return self.caller
+
+    @property
+    def context(self) -> TeamContext:
+        """Who is signed in, in the team of the address. Raises SignInFirst, Stranger."""
+        if self.team is None:
+            raise Stranger("Page", Denied(self.person, self.foreign_team_id))
+        return self.team
+
+    @property
+    def here(self) -> str:
+        """The visited page as a path, with its query; empty if that is no path to be sent to."""
+        query = "&".join(f"{quote(name)}={quote(value)}" for name, value in self.query.items())
+        return path_of_ours(f"{self.path}?{query}" if query else self.path)
 
     @property
     def user_agent(self) -> str:

@@ -199,7 +199,8 @@ def test_every_door_opens_on_this_database(database: Database) -> None:
                     with pytest.raises(NotFound):
                         come_in(connection, given, target, "0" * 24)
                 else:
-                    caller, _ = come_in(connection, given, target, team_id)
+                    wanted = teams.of_user(connection, account.id)[0].slug if target is Target.slug else team_id
+                    caller, _ = come_in(connection, given, target, wanted)
                     assert caller.user_id == account.id
 
 

@@ -8,7 +8,7 @@ from signal import SIGKILL, SIGTERM
 from typing import Any
 
 from forebay.compute.base import Instance, InstanceState, LaunchSpec, PortForward, Rejected
-from forebay.compute.local import first_boot
+from forebay.compute.local import first_boot, notice
 from forebay.compute.local.networks import TeamNetwork
 
 CLOUD = "io.forebay.cloud"
@@ -26,6 +26,7 @@ CPU_PERIOD = 100_000
 CAP_SYS_RESOURCE = 24
 GIGABYTE = 1024**3
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - in the machine
+NOTICE_OPTIONS = ("rw", "nosuid", "nodev", "noexec", "mode=0755", "size=1m")
 FRAME_HEADER = 8
 
 KEPT_CAPABILITIES = (
@@ -69,7 +70,7 @@ def shared_memory(size_bytes: int) -> list[str]:
 
 def specification(
     spec: LaunchSpec, *, name: str, cloud_id: str, image: str, network: TeamNetwork, port: int, listen_on: str,
-    devices: Sequence[str], resolvers: Sequence[str],
+    devices: Sequence[str], resolvers: Sequence[str], disk_mounts: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """The body of Podman's create call."""
     memory = spec.memory_gb * GIGABYTE
@@ -104,7 +105,9 @@ def specification(
         # A mount of its own: the one that Podman makes is on the host, and is at times still busy when a machine ends.
         "ipcns": {"nsmode": "none"},
         "mounts": [
-            {"destination": SHARED_MEMORY, "type": "tmpfs", "source": "tmpfs", "options": shared_memory(memory // 2)}
+            {"destination": SHARED_MEMORY, "type": "tmpfs", "source": "tmpfs", "options": shared_memory(memory // 2)},
+            {"destination": notice.FOLDER, "type": "tmpfs", "source": "tmpfs", "options": list(NOTICE_OPTIONS)},
+            *disk_mounts,
         ],
         "cap_drop": ["all"],
         "cap_add": list(KEPT_CAPABILITIES),

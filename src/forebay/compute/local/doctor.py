@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from forebay.compute.base import Finding
-from forebay.compute.local import gpus, image
+from forebay.compute.local import disks, gpus, image
 from forebay.compute.local.container import limits
 from forebay.compute.local.service import Service, find_program, run
 
@@ -28,6 +28,7 @@ def examine(service: Service, *, is_root: bool) -> list[Finding]:
         program("mmdebstrap", "mmdebstrap"),
         program("ssh-keyscan", "openssh-client"),
         *controllers(),
+        disks_bounded(),
         open_files(),
         kernel_maps_ids(),
         image_present(service),
@@ -89,6 +90,16 @@ def controllers() -> Iterator[Finding]:
         is_there = name in available
         remedy = "" if is_there else f"boot with the {name} cgroup controller enabled"
         yield Finding(name=f"cgroup {name}", is_ok=is_there, found="there" if is_there else "missing", remedy=remedy)
+
+
+def disks_bounded() -> Finding:
+    """Whether a machine is held to the size of its disk; without, one can fill the disk of all."""
+    tool = program("machine disks", "e2fsprogs", ("/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"))
+    has_loop = disks.LOOP_CONTROL.exists()
+    is_ok = tool.is_ok and has_loop
+    found = "each has its own, of the size it pays for" if is_ok else tool.found if has_loop else "no loop devices"
+    remedy = tool.remedy or ("" if has_loop else "modprobe loop; until then a machine may fill the disk of all")
+    return Finding(name=tool.name, is_ok=is_ok, found=found, remedy=remedy, is_required=False)
 
 
 def open_files() -> Finding:

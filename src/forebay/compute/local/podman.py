@@ -6,6 +6,7 @@ again. What Podman says goes to the log; people get a sentence without paths of 
 
 import json
 import logging
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -14,12 +15,13 @@ import httpx
 
 from forebay.compute.base import ProviderUnavailable
 from forebay.compute.local.service import Service
-from forebay.compute.local.unix_http import UnixTransport
+from forebay.compute.local.unix_http import NotUpgraded, UnixTransport, upgraded
 
 logger = logging.getLogger(__name__)
 
 CALL_SECONDS = 120
 CONNECTIONS = 32
+PREFIX = "/v4.0.0/libpod"
 
 
 class Refused(Exception):
@@ -29,6 +31,16 @@ class Refused(Exception):
         super().__init__(reason)
         self.status = status
         self.reason = reason
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether there is no such thing."""
+        return self.status == httpx.codes.NOT_FOUND
+
+    @property
+    def is_not_running(self) -> bool:
+        """Whether the container would have to run for this."""
+        return "state improper" in self.reason
 
     @property
     def is_port_taken(self) -> bool:
@@ -48,7 +60,7 @@ class Podman:
         self.service = service
         self.client = httpx.Client(
             transport=UnixTransport(str(service.socket), connections=CONNECTIONS, kept=8),
-            base_url="http://podman/v4.0.0/libpod",
+            base_url=f"http://podman{PREFIX}",
             timeout=httpx.Timeout(CALL_SECONDS, connect=5),
         )
 
@@ -113,6 +125,31 @@ class Podman:
         """The last lines of both streams of its console, in Docker's framing; None if gone or too large."""
         query = {"stdout": "true", "stderr": "true", "tail": str(lines)}
         return self.download(f"/containers/{quote(name)}/logs", query, most_bytes)
+
+    def create_exec(self, name: str, command: Sequence[str], variables: Mapping[str, str]) -> str:
+        """Prepare a process with a terminal in a running container; the session's id."""
+        body = {"AttachStdin": True, "AttachStdout": True, "AttachStderr": True, "Tty": True, "Cmd": list(command)}
+        body["Env"] = [f"{key}={value}" for key, value in variables.items()]
+        return str(self.call("POST", f"/containers/{quote(name)}/exec", json=body).json()["Id"])
+
+    def attach_exec(self, session: str, columns: int, rows: int) -> tuple[socket.socket, bytes]:
+        """Start a prepared process: the raw stream of its terminal, and what has come over it already."""
+        body = json.dumps({"Detach": False, "Tty": True, "w": columns, "h": rows}).encode()
+        self.service.ensure()
+        try:
+            return upgraded(str(self.service.socket), f"{PREFIX}/exec/{quote(session)}/start", body, CALL_SECONDS)
+        except NotUpgraded as answer:
+            raise Refused(answer.status, answer.text) from answer
+        except OSError as error:
+            raise ProviderUnavailable("Podman's service can't be reached") from error
+
+    def exec_session(self, session: str) -> dict[str, Any] | None:
+        """What Podman knows of a process that was started in a container, or None."""
+        return self.find(f"/exec/{quote(session)}/json")
+
+    def resize_exec(self, session: str, columns: int, rows: int) -> None:
+        """Tell a terminal its size."""
+        self.call("POST", f"/exec/{quote(session)}/resize", query={"w": str(columns), "h": str(rows)})
 
     def networks(self, label: str) -> list[dict[str, Any]]:
         """All networks with a label."""

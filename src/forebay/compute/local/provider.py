@@ -28,9 +28,11 @@ from forebay.compute.base import (
     ProviderOffer,
     ProviderUnavailable,
     Rejected,
+    Shell,
 )
-from forebay.compute.local import container, doctor, first_boot, image, starting
+from forebay.compute.local import container, doctor, first_boot, image, notice, shell, starting
 from forebay.compute.local.container import CLOUD, DEPLOYMENT
+from forebay.compute.local.disks import Disks
 from forebay.compute.local.gpus import Gpus, real_gpus, simulated_gpus, write_simulated
 from forebay.compute.local.networks import Networks, TeamNetwork, bridge_prefix
 from forebay.compute.local.offers import offers_of, pool_of, this_machine
@@ -70,7 +72,6 @@ class LocalProvider:
     """Containers on this machine. `cloud_id` is this installation's own and never changes."""
 
     name = "local"
-    capabilities = Capabilities(cloud_init=True, pause=True, live_keys=True, any_size=True)
 
     def __init__(self, settings: Settings, cloud_id: str) -> None:
         self.settings = settings
@@ -82,6 +83,16 @@ class LocalProvider:
         self.image = settings.local_image or image.reference()
         self.service = Service(settings.podman, self.tag)
         self.podman = Podman(self.service)
+        self.disks = Disks(self.tag)
+        self.capabilities = Capabilities(
+            cloud_init=True,
+            pause=True,
+            live_keys=True,
+            any_size=True,
+            terminal=True,
+            notice=True,
+            disk_quota=self.disks.is_usable,
+        )
         self.networks = Networks(self.podman, cloud_id, self.tag)
         self.walls = Walls(self.tag, bridge_prefix(self.tag), self.resolvers, settings.local_open_networks)
         self.gpus = self.find_gpus()
@@ -101,6 +112,7 @@ class LocalProvider:
             write_simulated()
         self.networks.forget()
         self.raise_walls()
+        self.disks.prepare()
         if not self.settings.local_image:
             image.build(self.service, say)
         self.has_image = self.podman.has_image(self.image)
@@ -140,9 +152,13 @@ class LocalProvider:
                     place(
                         self.podman, spec, name=name, cloud_id=self.cloud_id, image=self.image, network=network,
                         listen_on=self.listen_on, gpus=self.gpus, resolvers=self.resolvers,
+                        disk_mounts=self.disks.make(
+                            spec.deployment_id, spec.storage_gb, network.uid_base, spec.hostname, self.resolvers
+                        ),
                     )  # fmt: skip
                 elif container.moment(entry["StartedAt"]):
                     return
+                self.put_disk_under(spec.deployment_id)
                 if files := first_boot.files_for(spec, is_own_image=not self.settings.local_image):
                     self.podman.put_files(name, first_boot.packed(files))
                 try:
@@ -152,8 +168,15 @@ class LocalProvider:
                     # It never ran by Podman's own books, so nothing is lost: make it again, on another port.
                     logger.warning("Podman could not start %s, which is made again: %s", name, refusal.reason)
                     starting.remove(self.podman, self.service, name)
+                    self.disks.delete(spec.deployment_id)
                     self.networks.forget()
         raise ProviderUnavailable("Podman could not start the machine")
+
+    def put_disk_under(self, deployment_id: str) -> None:
+        """Let a machine that was created and has never run write to its own disk."""
+        created = self.podman.container(container.name_of(self.tag, deployment_id))
+        if created is not None and self.disks.open(deployment_id):
+            self.disks.put_under(deployment_id, created["GraphDriver"]["Data"])
 
     def team_network(self, team_number: int) -> TeamNetwork:
         """The team's network; at this process's first use of it the walls are raised, before anything is in it."""
@@ -197,6 +220,7 @@ class LocalProvider:
             name = container.name_of(self.tag, deployment_id)
             if entry["State"] == container.LEFT_UNCLEARED:
                 self.service.clear_away(name)
+            self.disks.open(deployment_id)
             try:
                 starting.start(self.podman, name)
             except Refused as refusal:
@@ -214,6 +238,7 @@ class LocalProvider:
         with told("look for the machine"):
             if self.entry(deployment_id) is not None:
                 raise NotYetTerminated("Podman has not let go of the machine yet")
+        self.disks.delete(deployment_id)
 
     def set_authorized_keys(self, deployment_id: str, keys: Sequence[str]) -> None:
         """Replace the keys that Forebay lets in, on a running machine or a stopped one."""
@@ -238,6 +263,16 @@ class LocalProvider:
             framed = self.podman.logs(name, most_bytes // 64 + 10, 2 * container.LOG_BYTES)
             return container.console_text(framed or b"", most_bytes)
 
+    def open_shell(self, deployment_id: str, columns: int = 80, rows: int = 24) -> Shell:
+        """A login shell of root's, on a terminal of that size."""
+        with told("open a shell in the machine"):
+            return shell.open_shell(self.podman, container.name_of(self.tag, deployment_id), columns, rows)
+
+    def warn(self, deployment_id: str, message: str, at: datetime) -> None:
+        """Leave the notice in the machine, and end what people run in it; see `notice`."""
+        with told("warn the machine"):
+            notice.give(self.podman, container.name_of(self.tag, deployment_id), message, at)
+
     def doctor(self) -> Sequence[Finding]:
         """What this machine lacks."""
         return doctor.examine(self.service, is_root=os.geteuid() == 0)
@@ -252,6 +287,7 @@ class LocalProvider:
             for instance in self.observe():
                 self.terminate(instance.deployment_id)
             self.networks.remove_all()
+        self.disks.remove()
         self.walls.remove()
         self.close()
         self.service.end()

@@ -12,6 +12,47 @@ from typing import Any
 import httpcore
 import httpx
 
+HEAD_BYTES = 65536
+SWITCHING_PROTOCOLS = 101
+
+
+class NotUpgraded(Exception):
+    """The other side kept to HTTP: its status, and what it said."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+def upgraded(path: str, target: str, content: bytes, timeout: float) -> tuple[socket.socket, bytes]:
+    """POST JSON, and take the connection over as a raw stream: the socket, and the first bytes of the stream.
+
+    Raises NotUpgraded for any other answer, OSError if there is none.
+    """
+    stream = socket.socket(socket.AF_UNIX)
+    try:
+        stream.settimeout(timeout)
+        stream.connect(path)
+        head = f"POST {target} HTTP/1.1\r\nHost: podman\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+        stream.sendall(head.encode() + content)
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            part = stream.recv(HEAD_BYTES)
+            if not part or len(answer) > HEAD_BYTES:
+                raise ConnectionError("there is no answer")
+            answer += part
+        line, _, first = answer.partition(b"\r\n\r\n")
+        status = int(line.split()[1])
+        if status != SWITCHING_PROTOCOLS:
+            raise NotUpgraded(status, first.decode(errors="replace"))
+        stream.settimeout(None)
+    except BaseException:
+        stream.close()
+        raise
+    return stream, first
+
 
 class Stream(httpcore.NetworkStream):
     """One connected socket."""

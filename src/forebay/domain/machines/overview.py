@@ -88,6 +88,8 @@ FILTERED = {
     "active": Prepared(limited.where(by_user, deployments.c.status.in_([words[status] for status in ACTIVE]))),
     "inactive": Prepared(limited.where(by_user, deployments.c.status.not_in([words[status] for status in ACTIVE]))),
 } | {status.value: Prepared(limited.where(by_user, deployments.c.status == words[status])) for status in Status}
+is_older = deployments.c.id < sa.bindparam("before", type_=sa.String())
+PAGED = {status: Prepared(prepared.statement.where(is_older)) for status, prepared in FILTERED.items()}
 
 
 def listed(
@@ -97,6 +99,13 @@ def listed(
     if status is None and user_id is None:
         return ALL(connection, team_id=team_id, most=most)
     return FILTERED[status](connection, team_id=team_id, user_id=user_id or "", most=most)
+
+
+def older(
+    connection: Connection, team_id: str, *, status: str | None, user_id: str | None, before: str, most: int
+) -> Sequence[tuple[Any, ...]]:
+    """Rows of deployments that were made before the one with this id, newest first; empty: from the newest on."""
+    return PAGED[status](connection, team_id=team_id, user_id=user_id or "", before=before or "g", most=most)
 
 
 def one(connection: Connection, deployment_id: str) -> tuple[Any, ...] | None:

@@ -109,13 +109,17 @@ class Target(StrEnum):
     """The caller's account alone is concerned."""
     current = "current"
     team = "team"
+    slug = "slug"
+    """The team by the name that it has in addresses of pages."""
     deployment = "deployment"
     ssh_key = "ssh_key"
 
 
 wanted = sa.bindparam("wanted", type_=sa.String())
+named = teams.alias("named")
 TEAM_OF = {
     Target.team: wanted,
+    Target.slug: sa.select(named.c.id).where(named.c.slug == wanted).scalar_subquery(),
     Target.deployment: sa.select(deployments.c.team_id).where(deployments.c.id == wanted).scalar_subquery(),
     Target.ssh_key: sa.select(ssh_keys.c.team_id)
     .where(ssh_keys.c.id == wanted, ssh_keys.c.deleted_at.is_(None))
@@ -186,7 +190,7 @@ def door(target: Target, *, by_key: bool) -> Prepared:
 
 
 DOORS = {(target, by_key): door(target, by_key=by_key) for target in Target for by_key in (True, False)}
-NOUNS = {Target.team: "Team", Target.deployment: "Deployment", Target.ssh_key: "SSH key"}
+NOUNS = {Target.team: "Team", Target.slug: "Team", Target.deployment: "Deployment", Target.ssh_key: "SSH key"}
 
 
 class Denied(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ says which.
 """
 
 import unicodedata
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import msgspec
@@ -84,6 +85,12 @@ def by_id(connection: Connection, user_id: str) -> Account | None:
     """The account with this id."""
     row = connection.execute(sa.select(users).where(users.c.id == user_id)).first()
     return None if row is None else to_account(row)
+
+
+def names_of(connection: Connection, user_ids: Collection[str]) -> dict[str, str]:
+    """What people are called, by id."""
+    rows = connection.execute(sa.select(users.c.id, users.c.name).where(users.c.id.in_(user_ids)))
+    return {row.id: row.name for row in rows}
 
 
 def to_account(row: sa.Row[tuple[object, ...]]) -> Account:

@@ -29,7 +29,9 @@ from forebay.compute.base import (
     ProviderOffer,
     ProviderUnavailable,
     Rejected,
+    Shell,
 )
+from forebay.compute.memory.terminals import MemoryShell
 
 POOL = Pool(name="house", vcpus=16, memory_gb=64, storage_gb=1000, gpus=4)
 SMALL = ProviderOffer(
@@ -60,6 +62,9 @@ class Machine(msgspec.Struct):
     keys: tuple[str, ...]
     starts: int = 0
     """How often it was really started."""
+    notices: list[tuple[str, datetime]] = []
+    """What it was told since its last start: the message, and when it ends."""
+    shells: list[MemoryShell] = []
 
 
 class MemoryProvider:
@@ -76,7 +81,9 @@ class MemoryProvider:
         can_pause: bool = True,
     ) -> None:
         self.now = now
-        self.capabilities = Capabilities(cloud_init=True, pause=can_pause, live_keys=True, any_size=True)
+        self.capabilities = Capabilities(
+            cloud_init=True, pause=can_pause, live_keys=True, terminal=True, notice=True, any_size=True
+        )
         self.all_pools, self.all_offers = tuple(pools), tuple(offers)
         self.lock = threading.RLock()
         self.ports = count(20_000)
@@ -138,6 +145,7 @@ class MemoryProvider:
     def run(self, machine: Machine, verb: str) -> None:
         """Really start it."""
         machine.starts += 1
+        machine.notices.clear()
         machine.instance = msgspec.structs.replace(
             machine.instance, state=InstanceState.running, started_at=self.now(), stopped_at=None, exit_reason=None
         )
@@ -169,7 +177,9 @@ class MemoryProvider:
 
     def terminate(self, deployment_id: str) -> None:
         with self.asked("terminate"):
-            if self.machines.pop(deployment_id, None) is not None:
+            machine = self.machines.pop(deployment_id, None)
+            if machine is not None:
+                self.hang_up(machine)
                 self.calls.append(("terminate", deployment_id))
 
     def set_authorized_keys(self, deployment_id: str, keys: Sequence[str]) -> None:
@@ -187,6 +197,23 @@ class MemoryProvider:
         with self.asked("logs"):
             return f"{deployment_id}: {self.machines[deployment_id].starts} starts\n"[-most_bytes:]
 
+    def open_shell(self, deployment_id: str, columns: int = 80, rows: int = 24) -> Shell:
+        with self.asked("open_shell"):
+            machine = self.machines.get(deployment_id)
+            if machine is None or machine.instance.state is not InstanceState.running:
+                raise Rejected("The machine does not run")
+            machine.shells.append(MemoryShell(columns, rows))
+            return machine.shells[-1]
+
+    def warn(self, deployment_id: str, message: str, at: datetime) -> None:
+        with self.asked("warn"):
+            machine = self.machines.get(deployment_id)
+            if machine is None or machine.instance.state is not InstanceState.running:
+                return
+            if (message, at) not in machine.notices:
+                machine.notices.append((message, at))
+                self.calls.append(("warn", deployment_id))
+
     def doctor(self) -> Sequence[Finding]:
         return (Finding(name="memory", is_ok=True, found="there"),)
 
@@ -203,9 +230,16 @@ class MemoryProvider:
 
     def halt(self, machine: Machine, reason: str | None) -> None:
         """Let it be stopped from now on."""
+        self.hang_up(machine)
         machine.instance = msgspec.structs.replace(
             machine.instance, state=InstanceState.stopped, stopped_at=self.now(), exit_reason=reason
         )
+
+    def hang_up(self, machine: Machine) -> None:
+        """End the terminals in it."""
+        for shell in machine.shells:
+            shell.close()
+        machine.shells.clear()
 
     def stop_by_itself(self, deployment_id: str, reason: str = "It ran out of memory.") -> None:
         """The machine stops, and nobody asked for it."""
@@ -215,7 +249,7 @@ class MemoryProvider:
     def lose(self, deployment_id: str) -> None:
         """The machine is gone, and nobody asked for it."""
         with self.lock:
-            del self.machines[deployment_id]
+            self.hang_up(self.machines.pop(deployment_id))
 
     def be_unreachable(self, reason: str = "The network is down") -> None:
         """Answer nothing, until `be_back`."""

@@ -1,5 +1,7 @@
 """The demo cloud: an operator, three people, two teams with credits, an SSH key, an API key for each.
 
+A third team of the owner's has a month behind it (`simulation.py`), so that every page has something to show.
+
 Made once, on an empty data folder, in one transaction. `demo.json` is written before the commit under another name
 and gets its own after it, so that a crash in between leaves either an empty folder or a demo whose secrets are known.
 """
@@ -7,7 +9,7 @@ and gets its own after it, so that a crash in between leaves either an empty fol
 import json
 import os
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from sqlalchemy import Connection
 
 from forebay import ids
 from forebay.app import Forebay
+from forebay.demo import simulation
 from forebay.domain.machines import ssh_keys
 from forebay.domain.money import ledger
 from forebay.domain.money.amounts import to_dollars
@@ -62,8 +65,13 @@ def give_to_whoever_called_sudo(folder: Path) -> None:
 def make(connection: Connection, forebay: Forebay, url: str) -> dict[str, Any]:
     """Everything in the demo, and what is told of it."""
     now = forebay.clock.now()
-    operator, operator_facts = make_person(connection, forebay, "Otto Operator", "operator", now, is_operator=True)
-    people = [make_person(connection, forebay, name, local, now) for name, local in PEOPLE]
+    # They were there before the month that is simulated.
+    joined_at = now - timedelta(days=simulation.DAYS + 1)
+    operator, operator_facts = make_person(
+        connection, forebay, "Otto Operator", "operator", joined_at, is_operator=True
+    )
+    people = [make_person(connection, forebay, name, local, joined_at) for name, local in PEOPLE]
+    simulation.make(connection, [account for account, _ in people], operator, now=now)
     made = [make_team(connection, people[0][0].id, operator.id, *team, now=now) for team in TEAMS]
     key = make_ssh_key(connection, forebay, str(made[0]["id"]), people[0][0].id, now)
     for place, ((account, facts), roles) in enumerate(zip(people, ROLES, strict=True)):

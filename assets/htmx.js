@@ -1,0 +1,17 @@
+// htmx, and the one thing of its inside that we use by ourselves: changing a part of the page into its new state without
+// touching what stayed the same, so that focus, scroll and what is being read remain.
+import htmx from "htmx.org/dist/htmx.esm.js";
+
+let change;
+htmx.registerExtension("forebay", {
+  init: (inside) => {
+    change = inside.morph;
+  },
+});
+
+export const morph = (old, fresh) => {
+  const holder = document.createDocumentFragment();
+  holder.append(document.importNode(fresh, true));
+  change(old, holder, false);
+};
+export default htmx;

@@ -1,0 +1,98 @@
+// Small comforts: times that stay true, buttons that copy, questions asked in place, no form sent twice.
+const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "always" });
+const UNITS = [
+  ["day", 86400],
+  ["hour", 3600],
+  ["minute", 60],
+];
+
+const ago = (seconds) => {
+  if (Math.abs(seconds) < 45) return seconds > 0 ? "in a moment" : "just now";
+  for (const [unit, size] of UNITS) {
+    if (Math.abs(seconds) >= size) return RELATIVE.format(Math.trunc(seconds / size), unit);
+  }
+  return RELATIVE.format(Math.sign(seconds), "minute");
+};
+
+export const freshen = () => {
+  for (const time of document.querySelectorAll("time[data-relative]")) {
+    const said = ago((Date.parse(time.dateTime) - Date.now()) / 1000);
+    if (time.textContent !== said) time.textContent = said;
+  }
+};
+setInterval(freshen, 15000);
+
+document.addEventListener("click", async (event) => {
+  const copies = event.target.closest("[data-copies]");
+  if (copies) {
+    const source = document.getElementById(copies.dataset.copies);
+    await navigator.clipboard.writeText(source.textContent.trim());
+    const said = copies.querySelector("[data-said]");
+    if (said) {
+      const before = said.textContent;
+      said.textContent = "Copied";
+      setTimeout(() => (said.textContent = before), 1500);
+    }
+  }
+});
+for (const button of document.querySelectorAll("[data-copies]")) button.hidden = false;
+
+// A link to a page that asks something before it is done: the question is shown over the present page. Without a
+// script, or with another button of the mouse, the link leads to that page.
+document.addEventListener("click", async (event) => {
+  const link = event.target.closest("a[data-asks]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const answer = await fetch(link.href, { redirect: "error" }).catch(() => null);
+  const page = answer && new DOMParser().parseFromString(await answer.text(), "text/html");
+  const question = page?.querySelector("[data-question]");
+  if (!answer?.ok || !question) return location.assign(link.href);
+  const dialog = document.createElement("dialog");
+  dialog.className = "dialog";
+  dialog.setAttribute("aria-labelledby", "question");
+  const box = document.createElement("div");
+  box.append(document.importNode(question, true));
+  dialog.append(box);
+  document.body.append(dialog);
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    link.focus();
+  });
+  dialog.addEventListener("click", (one) => {
+    if (one.target === dialog || one.target.closest("[data-closes]")) {
+      one.preventDefault();
+      dialog.close();
+    }
+  });
+  dialog.showModal();
+});
+
+document.addEventListener("submit", (event) => {
+  const button = event.submitter;
+  if (event.defaultPrevented || !button || event.target.method !== "post") return;
+  if (button.getAttribute("aria-busy") === "true") return event.preventDefault();
+  button.setAttribute("aria-busy", "true");
+});
+window.addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
+});
+
+// Filters apply as they are changed; the button is for those without a script.
+for (const form of document.querySelectorAll("form[data-applies]")) {
+  form.addEventListener("change", () => form.requestSubmit());
+  for (const button of form.querySelectorAll("[data-plain]")) button.hidden = true;
+}
+
+// Menus close like menus.
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open], details.switcher[open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details.menu[open], details.switcher[open]")) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});

@@ -1,0 +1,5 @@
+"""The provider without machines: `provider` is the door, `terminals` are what it has for shells."""
+
+from forebay.compute.memory.provider import GPU, MINIMUM, POOL, SMALL, MemoryProvider, host_key_of
+
+__all__ = ["GPU", "MINIMUM", "POOL", "SMALL", "MemoryProvider", "host_key_of"]

@@ -1,0 +1,117 @@
+"""Amounts and times as pages show them: short for the eye, exact for whoever points at them."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from jinja2 import pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+
+from forebay.domain.money.amounts import MICROS_PER_DOLLAR
+from forebay.domain.money.outlook import lasting
+
+MINUTE, HOUR, DAY, MONTH_SECONDS = 60, 3600, 86400, 30 * 86400
+SOON = 45
+CENT = MICROS_PER_DOLLAR // 100
+HOURS_A_MONTH = 730
+
+
+def cents(amount_micros: int) -> str:
+    """Dollars, rounded to the cent: $1,234.50, -$0.07."""
+    number = (abs(amount_micros) + CENT // 2) // CENT
+    sign = "-" if amount_micros < 0 and number else ""
+    return f"{sign}${number // 100:,}.{number % 100:02}"
+
+
+def exact(amount_micros: int) -> str:
+    """Dollars with all the digits there are, at least two: $0.001234."""
+    number = Decimal(abs(amount_micros)) / MICROS_PER_DOLLAR
+    whole, _, part = f"{number:.6f}".partition(".")
+    part = part.rstrip("0").ljust(2, "0")
+    return f"{'-' if amount_micros < 0 else ''}${int(whole):,}.{part}"
+
+
+def money(amount_micros: int) -> Markup:
+    """An amount to the cent, with the exact one on hover."""
+    value = f"{Decimal(amount_micros) / MICROS_PER_DOLLAR:f}"
+    return Markup('<data value="{}" title="{}">{}</data>').format(value, exact(amount_micros), cents(amount_micros))
+
+
+def rate(rate_micros: int) -> Markup:
+    """A price an hour, with as many digits as it needs below a cent."""
+    shown = exact(rate_micros) if rate_micros % CENT > 0 else cents(rate_micros)
+    return Markup('{}<span class="quiet">/h</span>').format(shown)
+
+
+def at_seconds(at: datetime | int) -> int:
+    """A time of either kind as seconds since 1970."""
+    return at if isinstance(at, int) else int(at.timestamp())
+
+
+def said(at: datetime | int) -> str:
+    """A time in full: 24 Nov 2026, 18:40:07 UTC."""
+    return f"{datetime.fromtimestamp(at_seconds(at), UTC):%-d %b %Y, %H:%M:%S} UTC"
+
+
+def relative(seconds: int) -> str:
+    """How long ago (negative) or ahead, in the words that the script of the pages goes on with."""
+    size = abs(seconds)
+    if size < SOON:
+        return "in a moment" if seconds > 0 else "just now"
+    unit, number = next(
+        (
+            (name, size // length)
+            for name, length in (("day", DAY), ("hour", HOUR), ("minute", MINUTE))
+            if size >= length
+        ),
+        ("minute", 1),
+    )
+    noun = f"{number:,} {unit}{'' if number == 1 else 's'}"
+    return f"in {noun}" if seconds > 0 else f"{noun} ago"
+
+
+@pass_context
+def since(context: Context, at: datetime | int | None) -> Markup:
+    """A time as it is from now, with the exact one on hover; a dash for none."""
+    if at is None:
+        return Markup('<span class="quiet">–</span>')
+    seconds = at_seconds(at)
+    words = relative(seconds - int(context["visit"].now.timestamp()))
+    iso = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return Markup('<time datetime="{}" title="{}" data-relative>{}</time>').format(iso, said(seconds), words)
+
+
+def runway(seconds: int | None) -> str:
+    """How long credits last, in a word or two."""
+    if seconds is None:
+        return "no end"
+    if seconds <= 0:
+        return "none left"
+    return lasting(seconds).removeprefix("about ")
+
+
+def duration(seconds: int) -> str:
+    """A stretch of time to two units: 3 d 4 h, 2 h 10 min, 40 s."""
+    days, hours, minutes = seconds // DAY, seconds % DAY // HOUR, seconds % HOUR // MINUTE
+    if days:
+        return f"{days:,} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if minutes else f"{max(0, seconds)} s"
+
+
+def initial(text: str) -> str:
+    """The letter that stands for a name."""
+    return (text.strip() or "?")[0].upper()
+
+
+FILTERS = {
+    "money": money,
+    "cents": cents,
+    "exact": exact,
+    "rate": rate,
+    "since": since,
+    "runway": runway,
+    "duration": duration,
+    "initial": initial,
+}

@@ -1,0 +1,103 @@
+"""How pages show machines: one row of `overview` as a value, with the words and colours of its state."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from forebay.domain.machines import overview
+from forebay.domain.machines.deployments import ACTIVE, Status
+
+TONES = {
+    Status.deploying: "calm",
+    Status.running: "good",
+    Status.stopped: "warn",
+    Status.failed: "bad",
+    Status.terminated: "idle",
+    Status.terminated_provider: "bad",
+}
+WORDS = {Status.terminated_provider: "reclaimed"}
+FIELDS = [
+    *overview.OWN,
+    "charged_micros",
+    "charged_through",
+    "open_rate_micros",
+    "open_started_at",
+    "open_charged_micros",
+]
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """A machine in a list or on its page. Times are seconds since 1970."""
+
+    id: str
+    name: str
+    status: Status
+    created_by: str
+    provider: str
+    offer_id: str
+    instance_type: str
+    region: str
+    operating_system: str
+    gpu_type: str
+    gpu_model: str
+    gpu_count: int
+    vcpus: int
+    memory_gb: int
+    storage_gb: int
+    rate_micros: int
+    ssh_key_name: str
+    ssh_key_fingerprint: str
+    labels: dict[str, str]
+    ssh_command: str
+    """Empty until SSH answers."""
+    error: str
+    created_at: int
+    started_at: int | None
+    stopped_at: int | None
+    accrued_micros: int
+    """What it has cost to this second."""
+
+    @property
+    def word(self) -> str:
+        """Its state in a word."""
+        return WORDS.get(self.status, str(self.status))
+
+    @property
+    def tone(self) -> str:
+        """The colour of its state."""
+        return TONES[self.status]
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it has not ended."""
+        return self.status in ACTIVE
+
+    @property
+    def hardware(self) -> str:
+        """What it is made of, in a line."""
+        if not self.gpu_count:
+            return f"{self.vcpus} vCPU, {self.memory_gb} GB"
+        return f"{self.gpu_count} × {self.gpu_model}"
+
+
+def machine(row: Sequence[Any], now: int) -> Machine:
+    """A row of `overview` as it is at this second."""
+    found = dict(zip(FIELDS, row, strict=True))
+    user, host, port = found["ssh_user"], found["ip_address"], found["ssh_port"]
+    accrued_micros = overview.accrued_micros(
+        int(found["charged_micros"] or 0),
+        found["open_rate_micros"],
+        found["open_started_at"],
+        found["open_charged_micros"],
+        now,
+    )
+    own = {name: found[name] for name in Machine.__struct_fields__ if name in found}
+    own |= {
+        "status": Status(found["status"]),
+        "labels": msgspec.json.decode(found["labels"], type=dict[str, str]) if found["labels"] else {},
+        "ssh_command": f"ssh -p {port} {user}@{host}" if host else "",
+        "error": found["error"] or "",
+        "accrued_micros": accrued_micros,
+    }
+    return Machine(**own)

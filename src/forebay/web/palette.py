@@ -1,0 +1,57 @@
+"""What the search palette finds: pages, actions, the person's teams, the team's machines."""
+
+from litestar.handlers import HTTPRouteHandler
+
+from forebay.domain.machines import overview
+from forebay.domain.people import teams
+from forebay.domain.people.roles import Permission
+from forebay.web.dashboard import NAVIGATION, OPERATOR, Dashboard, asker
+from forebay.web.frame import Page
+from forebay.web.visits import Visit
+
+MOST_MACHINES = 200
+ACTIONS = (
+    ("/deploy", "Launch a machine", Permission.launch),
+    ("/ssh-keys/add", "Add an SSH key", Permission.manage_ssh_keys),
+    ("/team/invite", "Invite somebody", Permission.manage_members),
+    ("/billing/add", "Add credits", Permission.manage_billing),
+    ("/volumes/create", "Create a volume", Permission.manage_volumes),
+)
+ID, NAME, STATUS = (overview.OWN.index(name) for name in ("id", "name", "status"))
+
+
+class PalettePages:
+    """One list a team."""
+
+    def __init__(self, dashboard: Dashboard) -> None:
+        self.dashboard = dashboard
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """The list."""
+        return [self.dashboard.page("GET", "/palette", self.entries)]
+
+    def entries(self, visit: Visit) -> Page:
+        """Everything that can be gone to; the browser searches in it."""
+        context, base = visit.context, f"/t/{visit.context.slug}"
+        may, there = asker(context), self.dashboard.needs
+        with self.dashboard.read() as connection:
+            mine = teams.of_user(connection, visit.person.user_id)
+            machines = overview.listed(connection, context.team_id, most=MOST_MACHINES)
+        pages = [(path, name) for path, name, _ in NAVIGATION]
+        if visit.person.is_operator:
+            pages.append((OPERATOR, "Operator"))
+        found = [entry("Page", name, f"{base}{path}") for path, name in pages if ("GET", f"/t/{{slug}}{path}") in there]
+        found += [
+            entry("Action", name, f"{base}{path}")
+            for path, name, needed in ACTIONS
+            if ("GET", f"/t/{{slug}}{path}") in there and may(needed)
+        ]
+        found += [entry("Machine", row[NAME], f"{base}/deployments/{row[ID]}", row[STATUS]) for row in machines]
+        found += [entry("Team", team.name, f"/t/{team.slug}") for team in mine]
+        found.append(entry("Action", "Create a team", "/teams/new"))
+        return Page(json={"entries": found})
+
+
+def entry(kind: str, name: str, address: str, more: str = "") -> dict[str, str]:
+    """One of them, as our script takes it."""
+    return {"kind": kind, "name": name, "address": address, "more": f"{kind} · {more}" if more else kind}

@@ -1,0 +1,177 @@
+"""The dashboard in a real browser: wide and narrow, light and dark, with nothing that axe complains of; and live.
+
+Pictures of each page are left in `.cache/screenshots`.
+"""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.api.wire import Loop
+from tests.e2e.test_browser import PICTURES, SIZES
+from tests.web.stage import Stage, make_stage
+
+ROOT = Path(__file__).parent.parent.parent
+LOOKS = [("wide", "light"), ("narrow", "dark"), ("wide", "dark"), ("narrow", "light")]
+PAGES = {
+    "overview": "/t/vision-lab",
+    "overview-new": "/t/a-team",
+    "deployments": "/t/vision-lab/deployments?status=",
+    "deployment": "/t/vision-lab/deployments/{running}",
+    "deployment-stopped": "/t/vision-lab/deployments/{stopped}",
+    "deployment-terminate": "/t/vision-lab/deployments/{long}/terminate",
+    "first-page": "/",
+    "account": "/account",
+    "not-found": "/t/no-such-team",
+}
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    loop = Loop()
+    stage = make_stage(tmp_path_factory.mktemp("stage"), loop)
+    yield stage
+    stage.cloud.close()
+    loop.close()
+
+
+@pytest.fixture(scope="module")
+def url(stage: Stage) -> Iterator[str]:
+    with stage.cloud.served() as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What finds barriers; it comes with the packages that the pages' assets are built from."""
+    subprocess.run([ROOT / "scripts" / "assets", tmp_path_factory.mktemp("assets")], check=True)
+    return (ROOT / "assets" / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
+class Somebody:
+    """A person with a browser, whose clock is the cloud's."""
+
+    def __init__(self, browser: Browser, url: str, stage: Stage, name: str, **more: Any) -> None:
+        person = getattr(stage, name)
+        self.context: BrowserContext = browser.new_context(base_url=url, **more)
+        session = stage.cloud.session(person.id)
+        self.context.add_cookies([{"name": "forebay-session", "value": session, "url": url}])
+        self.page: Page = self.context.new_page()
+        self.page.clock.set_fixed_time(stage.cloud.clock.now())
+        self.complaints: list[str] = []
+        self.page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.asked: list[str] = []
+        self.page.on("request", lambda request: self.asked.append(request.url))
+
+
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
+def test_every_page_can_be_shown(stage: Stage, url: str, browser: Browser, axe: str, size: str, scheme: Any) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    width, height = SIZES[size]
+    olga = Somebody(browser, url, stage, "olga", color_scheme=scheme, viewport={"width": width, "height": height})
+    page, wrong = olga.page, []
+    for name, path in PAGES.items():
+        page.goto(path.format_map(stage.machines))
+        page.screenshot(path=PICTURES / f"{name}-{size}-{scheme}.png", full_page=True)
+        if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+            wrong.append(f"{name} is wider than the screen")
+        page.evaluate(axe)
+        for found in page.evaluate("axe.run()")["violations"]:
+            wrong += [f"{name}: {found['id']}: {node['html'][:200]}" for node in found["nodes"]]
+    assert not wrong
+    assert [said for said in olga.complaints if "404" not in said] == []
+    assert all(asked.startswith((url, "data:")) for asked in olga.asked), "nothing comes from elsewhere"
+    olga.context.close()
+
+
+def test_a_page_weighs_little(stage: Stage, url: str, browser: Browser) -> None:
+    olga = Somebody(browser, url, stage, "olga")
+    sizes: dict[str, int] = {}
+    olga.page.on("requestfinished", lambda one: sizes.update({one.url: one.sizes()["responseBodySize"]}))
+    olga.page.goto("/t/vision-lab")
+    olga.page.wait_for_timeout(300)
+    assert len(sizes) >= 4
+    assert sum(sizes.values()) <= 100_000, sizes
+    olga.context.close()
+
+
+def test_the_page_keeps_itself_up_to_date(stage: Stage, url: str, browser: Browser) -> None:
+    olga = Somebody(browser, url, stage, "olga")
+    page = olga.page
+    with page.expect_request("**/live"):
+        page.goto("/t/vision-lab/deployments")
+    row = page.get_by_role("row").filter(has_text="fine-tuning")
+    expect(row).to_contain_text("deploying")
+    page.get_by_label("State").focus()
+    page.evaluate("window.scrollTo(0, 40)")
+    page.wait_for_timeout(1800)
+    stage.cloud.settle()
+    expect(row).to_contain_text("running", timeout=8000)
+    assert page.evaluate("document.activeElement.id") == "status", "focus stays"
+    assert olga.complaints == []
+    olga.context.close()
+
+
+def test_the_keyboard_reaches_everything(stage: Stage, url: str, browser: Browser) -> None:
+    mia = Somebody(browser, url, stage, "mia")
+    page, keys = mia.page, mia.page.keyboard
+    page.goto("/t/vision-lab")
+    keys.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    keys.press("Control+k")
+    box = page.get_by_role("combobox", name="Search")
+    expect(box).to_be_focused()
+    keys.type("as-long-as")
+    expect(page.get_by_role("option").first).to_contain_text("Machine")
+    keys.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("a-name-that-somebody")
+    page.get_by_role("link", name="Terminate").focus()
+    keys.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("is lost")
+    keys.press("Escape")
+    expect(dialog).to_have_count(0)
+    keys.press("Enter")
+    dialog.get_by_role("button", name="Terminate it").focus()
+    keys.press("Enter")
+    expect(page.get_by_role("status").filter(has_text="is terminated")).to_be_visible()
+    expect(page.locator("#state")).to_contain_text("terminated")
+    assert mia.complaints == []
+    mia.context.close()
+
+
+def test_everything_works_without_a_script(stage: Stage, url: str, browser: Browser) -> None:
+    adam = Somebody(browser, url, stage, "adam", java_script_enabled=False)
+    page = adam.page
+    page.goto("/t/vision-lab")
+    page.get_by_role("link", name="Deployments", exact=True).click()
+    page.get_by_label("State").select_option("stopped")
+    page.get_by_role("button", name="Apply").click()
+    page.get_by_role("link", name="evaluation").click()
+    page.get_by_role("link", name="Rename").click()
+    page.get_by_label("Name").fill("")
+    page.get_by_label("Name").evaluate("one => one.removeAttribute('required')")
+    page.get_by_role("button", name="Rename").click()
+    expect(page.get_by_text("1 to 60 characters")).to_be_visible()
+    page.get_by_label("Name").fill("evaluation-2")
+    page.get_by_role("button", name="Rename").click()
+    expect(page.get_by_role("status").filter(has_text="new name")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_have_text("evaluation-2")
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_role("status").filter(has_text="The machine starts")).to_be_visible()
+    adam.context.close()

@@ -1,0 +1,190 @@
+"""What holds for every page of a team: who gets in, what it is made of, that nothing on it is out of reach."""
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+
+import pytest
+import sqlalchemy as sa
+
+from forebay.domain.people.access import Caller
+from forebay.domain.people.roles import MemberMode, Permission, Reach, Role, reach
+from tests.api.cloud import Cloud, Person
+from tests.web.browser import Browser, Forms, with_session
+from tests.web.dashboard_pages import OPERATE, PAGES
+from tests.web.stage import NASTY, Stage
+
+pytestmark = pytest.mark.slow
+LOOKED_AT = sorted(path for method, path in PAGES if method == "GET" and not path.endswith("/live"))
+SENT = sorted(path for method, path in PAGES if method == "POST")
+
+
+@pytest.fixture(scope="module")
+def stage(cloud: Cloud) -> Stage:
+    return Stage(cloud)
+
+
+class Links(HTMLParser):
+    """Where the links of a page lead."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a":
+            self.found.add((dict(attrs).get("href") or "").partition("#")[0])
+
+
+def address(stage: Stage, path: str, slug: str = "vision-lab") -> str:
+    """A path of the table with everything in it that it names."""
+    things = {"slug": slug, "deployment_id": stage.machines["running"], "key_id": stage.key, "user_id": stage.mia.id}
+    return path.format_map(things)
+
+
+def browsers(stage: Stage) -> Iterator[tuple[Browser, Role, MemberMode, str, Person]]:
+    """Everybody, in a team where they belong."""
+    for person, role, mode, slug in (
+        (stage.olga, Role.owner, MemberMode.deploy_only, "vision-lab"),
+        (stage.adam, Role.admin, MemberMode.deploy_only, "vision-lab"),
+        (stage.mia, Role.member, MemberMode.deploy_only, "vision-lab"),
+        (stage.rita, Role.member, MemberMode.read_only, "speech-group"),
+    ):
+        yield with_session(stage.cloud, person), role, mode, slug, person
+
+
+@pytest.mark.parametrize("path", LOOKED_AT)
+def test_who_may_look(cloud: Cloud, stage: Stage, path: str) -> None:
+    here = address(stage, path)
+    nobody = Browser(cloud).get(here)
+    assert (nobody.status_code, nobody.headers["location"].partition("?")[0]) == (303, "/sign-in")
+    for stranger in (stage.rita, stage.otto):
+        refused = with_session(cloud, stranger).get(here)
+        assert refused.status_code == 404
+        assert "Vision Lab" not in refused.text
+    needed = PAGES["GET", path]
+    for browser, role, mode, slug, _ in browsers(stage):
+        if slug != "vision-lab" and "_id}" in path:
+            continue
+        answer = browser.get(address(stage, path, slug))
+        is_allowed = reach(needed, role, mode) is Reach.all or (needed is OPERATE and role is not Role.member)
+        assert answer.status_code == (200 if is_allowed else 403), (role, answer.text)
+        if not is_allowed:
+            assert str(needed) in answer.text
+
+
+def test_who_may_send(cloud: Cloud, stage: Stage) -> None:
+    for path in SENT:
+        needed, here = PAGES["POST", path], address(stage, path)
+        forged = with_session(cloud, stage.olga).post(here, {"csrf": "0" * 64})
+        assert (forged.status_code, "did not come from this site" in forged.text) == (403, True)
+        stranger = with_session(cloud, stage.otto)
+        assert stranger.post(here, {"csrf": csrf(stranger)}).status_code == 404
+        for browser, role, mode, slug, _ in browsers(stage):
+            if reach(needed, role, mode) is None and not (slug != "vision-lab" and "_id}" in path):
+                answer = browser.post(address(stage, path, slug), {"csrf": csrf(browser)})
+                assert (answer.status_code, str(needed) in answer.text) == (403, True), (role, answer.text)
+
+
+def csrf(browser: Browser) -> str:
+    return Forms(browser.get("/account").text).found["/sign-out"]["csrf"]
+
+
+@pytest.mark.parametrize("path", LOOKED_AT)
+def test_what_a_page_is_made_of(cloud: Cloud, stage: Stage, path: str) -> None:
+    page = with_session(cloud, stage.olga).get(address(stage, path))
+    policy = page.headers["content-security-policy"]
+    assert "unsafe" not in policy
+    assert policy.startswith("default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'")
+    assert not re.search(r"<style|\sstyle=|\son\w+=\"|javascript:|<script(?! src=)", page.text.replace("&lt;", ""))
+    assert not re.search(r"(?:src|href|action)=\"(?!/|#)", page.text)
+    if page.headers["content-type"].startswith("text/html"):
+        assert NASTY not in page.text
+        assert 'href="/t/speech-group"' in page.text, "the team switcher"
+
+
+def test_nobody_is_led_to_a_refusal(cloud: Cloud, stage: Stage) -> None:
+    for browser, role, _, slug, _ in browsers(stage):
+        seen: set[str] = set()
+        waiting = {f"/t/{slug}"}
+        while waiting:
+            here = waiting.pop()
+            seen.add(here)
+            page = browser.get(here)
+            assert page.status_code in (200, 303), (role, here, page.status_code)
+            if page.status_code == 303:
+                continue
+            waiting |= {link for link in Links(page.text).found if link.startswith(f"/t/{slug}")} - seen
+            forms = Forms(page.text).found
+            for action in forms:
+                pattern = next((one for one in SENT if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", one), action)), None)
+                if pattern is not None:
+                    # Sent without what it needs, so that nothing comes of it.
+                    answer = browser.post(action, {"csrf": forms[action]["csrf"], "confirm": "no"})
+                    assert answer.status_code != 403, (role, here, action)
+        assert len(seen) >= 3
+
+
+def test_no_page_asks_for_each_row_by_itself(cloud: Cloud, stage: Stage) -> None:
+    browser = with_session(cloud, stage.olga)
+    counted: list[str] = []
+
+    def count(*values: object) -> None:
+        counted.append(str(values[2]))
+
+    sa.event.listen(cloud.database.reader, "before_cursor_execute", count)
+    try:
+        for path in LOOKED_AT:
+            browser.get(address(stage, path))
+            counted.clear()
+            assert browser.get(address(stage, path)).status_code == 200
+            # However many machines, people and rows there are: the stage has more of each than this.
+            assert len(counted) <= 12, (path, counted)
+    finally:
+        sa.event.remove(cloud.database.reader, "before_cursor_execute", count)
+
+
+def test_light_dark_and_as_the_system(cloud: Cloud, stage: Stage) -> None:
+    browser = with_session(cloud, stage.olga)
+    assert "data-theme" not in browser.get("/t/vision-lab").text
+    for theme, shown in (("dark", 'data-theme="dark"'), ("light", 'data-theme="light"'), ("system", "<html lang")):
+        browser.submit("/theme", theme=theme)
+        assert browser.page.headers["location"] == "/t/vision-lab"
+        assert shown in browser.follow().text
+    assert "data-theme" not in browser.page.text
+    browser.http.cookies.set("forebay-theme", 'x" onload="', domain="forebay.test")
+    assert "onload" not in browser.get("/t/vision-lab").text
+
+
+def test_one_begins_in_the_team_that_was_looked_at_last(cloud: Cloud, stage: Stage) -> None:
+    browser = with_session(cloud, stage.mia)
+    own = browser.get("/t").headers["location"]
+    assert own.startswith("/t/mia-member")
+    browser.get("/t/vision-lab")
+    assert browser.get("/t").headers["location"] == "/t/vision-lab"
+    browser.http.cookies.set("forebay-team", "speech-group", domain="forebay.test")
+    assert browser.get("/t").headers["location"] == own, "no team of theirs"
+    for slug in ("no-such-team", "..%2f..", "%00", "a" * 200, "VISION-LAB"):
+        assert browser.get(f"/t/{slug}").status_code == 404
+
+
+def test_what_was_refused_is_in_the_activity(cloud: Cloud, stage: Stage) -> None:
+    with_session(cloud, stage.rita).get("/t/vision-lab")
+    cloud.clock.forward(minutes=2)
+    denials = cloud.door.take_denials(None)
+    mine = [one for one in denials if one.caller.user_id == stage.rita.id and one.team_id == stage.lab]
+    assert mine
+    assert isinstance(mine[0].caller, Caller)
+
+
+def test_what_the_palette_finds(cloud: Cloud, stage: Stage) -> None:
+    found = with_session(cloud, stage.olga).get("/t/vision-lab/palette").json()["entries"]
+    kinds = {entry["kind"] for entry in found}
+    assert kinds == {"Page", "Action", "Machine", "Team"}
+    assert {"Overview", "llm-pretraining", "Speech Group"} <= {entry["name"] for entry in found}
+    assert all(entry["address"].startswith("/") for entry in found)
+
+
+def test_permissions_of_the_table_are_known() -> None:
+    assert set(PAGES.values()) <= set(Permission)
