@@ -20,14 +20,21 @@ class PaymentsNotSetUp(Conflict):
     code = "PAYMENTS_NOT_SET_UP"
 
 
+NOT_SET_UP = (
+    "Cards are not set up in this cloud. Whoever runs it can set FOREBAY_STRIPE_SECRET_KEY; until then an operator can "
+    "grant credits."
+)
+
+
 def demand_payments(call: Call) -> None:
     """Raise PaymentsNotSetUp where no cards can be charged."""
     if not call.settings.takes_cards:
-        raise PaymentsNotSetUp(
-            "Cards are not set up in this cloud. Whoever runs it can set FOREBAY_STRIPE_SECRET_KEY; until then an "
-            "operator can grant credits.",
-            details={"setting": "FOREBAY_STRIPE_SECRET_KEY", "whoCanDoIt": ["operator"]},
-        )
+        raise PaymentsNotSetUp(NOT_SET_UP, details={"setting": "FOREBAY_STRIPE_SECRET_KEY", "whoCanDoIt": ["operator"]})
+
+
+def no_cards_because(call: Call) -> str | None:
+    """Why this cloud takes no cards, and who can change that; None where it does."""
+    return None if call.settings.takes_cards else NOT_SET_UP
 
 
 class Card(Wire):
@@ -49,6 +56,8 @@ class Cards(Wire):
 
     takes_cards: bool
     """Whether this cloud can charge cards at all."""
+    no_cards_because: str | None
+    """Why not, and who can change that."""
     cards: list[Card]
 
 
@@ -118,7 +127,11 @@ def shown(set_up: card_set_ups.SetUp) -> CardSetUp:
 def list_all(call: Call, team_id: str) -> Cards:
     """The team's saved cards."""
     found = cards.of_team(call.connection, team_id)
-    return Cards(takes_cards=call.settings.takes_cards, cards=[to_wire(call, card) for card in found])
+    return Cards(
+        takes_cards=call.settings.takes_cards,
+        no_cards_because=no_cards_because(call),
+        cards=[to_wire(call, card) for card in found],
+    )
 
 
 @route(

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from forebay.domain.machines import deployments as machines
 from forebay.domain.machines import discounts as given_discounts
+from forebay.domain.machines import planned_ends
 from forebay.domain.machines.deployments import ACTIVE, UNSEEN_SECONDS, Deployment
 from forebay.domain.machines.discounts import Discount
 from forebay.domain.machines.events import note
@@ -210,8 +211,13 @@ def open_segment(connection: Connection, deployment_id: str) -> Any:
 
 
 def take(connection: Connection, machine: Deployment, before: Pay, step: Step, *, now: datetime) -> bool:
-    """Take one step: the segment ends, the next one begins. False where it waits until the machine is seen again."""
+    """Take one step: the segment ends, the next one begins. False where it has to wait, or comes too late.
+
+    A rise waits until the machine is seen again. A machine that was to end before that second ends as it is.
+    """
     metered, at, pay = open_segment(connection, machine.id), step.at, step.pay
+    if planned_ends.ended_by(connection, machine.id, at) < at:
+        return False
     if metered is not None:
         rate_micros = pay.rate_micros if metered.resource_type == "compute" else pay.storage_rate_micros
         if at - metered.sighted_at > timedelta(seconds=UNSEEN_SECONDS):
@@ -239,6 +245,7 @@ def take(connection: Connection, machine: Deployment, before: Pay, step: Step, *
         discount_basis_points=pay.basis_points,
         storage_rate_micros=pay.storage_rate_micros,
     )
+    planned_ends.reckon(connection, machine.id)
     tell(connection, machine, before, pay, at, now)
     return True
 
