@@ -87,6 +87,12 @@ class Settings:
     )
     mail_from: str = setting("Forebay <forebay@localhost>", "Sender of the mails.")
 
+    webhook_open_networks: tuple[str, ...] = setting(
+        (), "Private networks that teams' webhooks may lead into; by default none, nor any address of the host."
+    )
+    webhook_allow_http: bool = setting(False, "Let webhooks have addresses without TLS: for development.")
+    weekly_report: bool = setting(True, "Mail owners and admins each Monday what the week cost, and what was idle.")
+
     cycle_seconds: int = setting(60, "Seconds between two deduction cycles (10 in the demo).")
     idle_look_seconds: int = setting(30, "Seconds between two looks at which machines are in use (10 in the demo).")
     idle_cpu_percent: int = setting(5, "Below so much of one processor a machine is idle, if nobody works in it.")
@@ -262,7 +268,7 @@ def refuse_unsafe(settings: Settings) -> None:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
             raise InvalidSetting("FOREBAY_PUBLIC_URL must be http(s)://host[:port] without a path")
     refuse_unsafe_payments(settings)
-    for network in (*settings.trusted_proxies, *settings.local_open_networks):
+    for network in (*settings.trusted_proxies, *settings.local_open_networks, *settings.webhook_open_networks):
         try:
             ipaddress.ip_network(network, strict=False)
         except ValueError:

@@ -27,6 +27,7 @@ from forebay.domain.people.roles import MemberMode, Role
 from forebay.settings import Settings
 from forebay.storage.tables import activity, deployments, memberships
 from forebay.worker.deployments import DeploymentReconciler
+from forebay.worker.webhooks import WebhookReconciler
 from tests.api.clock import Clock, Here
 from tests.api.wire import Answer, Loop, Request, ask
 
@@ -63,12 +64,13 @@ class Cloud:
         self.loop = loop
         self.provider = MemoryProvider(self.clock.now, pools=[ENDLESS])
         plenty = {"rate_limit_anonymous": 100_000, "rate_limit_key": 100_000, "rate_limit_creations": 1000}
+        near: dict[str, Any] = {"webhook_open_networks": ("127.0.0.0/8",), "webhook_allow_http": True}
         self.settings = Settings(
             data_dir=folder,
             database_url=database_url,
             secret_key="a key for tests, of no use elsewhere",
             providers=("memory",),
-            **(plenty | settings),
+            **(plenty | near | settings),
         )
         self.forebay = Forebay(self.settings, self.clock)
         self.database = self.forebay.database
@@ -77,6 +79,9 @@ class Cloud:
         reconciler = self.worker.reconcilers["deployments"]
         assert isinstance(reconciler, DeploymentReconciler)
         reconciler.probe, reconciler.executor = self.provider.answers, Here()
+        sender = self.worker.reconcilers["webhooks"]
+        assert isinstance(sender, WebhookReconciler)
+        sender.executor = Here()
         self.application, self.door = build_api(self.forebay, URL)
         self.run("offers")
 

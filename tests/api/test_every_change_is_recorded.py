@@ -206,6 +206,17 @@ class Acts:
         found = self.cloud.get("/api/auth/sessions", self.olga.session).ok()["sessions"]
         return f"/api/auth/sessions/{found[0]['id']}"
 
+    def webhook(self) -> str:
+        """The path of a webhook of the team, below it."""
+        path = f"/api/teams/{self.team}/webhooks"
+        made = self.cloud.post(path, self.olga.session, {"url": "https://hooks.example.org/herons"}).ok(201)
+        return f"/webhooks/{made['id']}"
+
+    def watched(self) -> str:
+        path = "/api/gpu-offers/memory-small/watch"
+        self.cloud.post(path, self.olga.session, {}).ok(201)
+        return path
+
     def empty_team(self) -> str:
         return self.cloud.team(self.olga)
 
@@ -345,6 +356,22 @@ HOW: dict[tuple[str, str], Callable[[Acts], Request]] = {
     ),
     ("PUT", "/api/teams/{team_id}/auto-top-up"): lambda acts: acts.of_team("/auto-top-up", {"isOn": False}),
     ("POST", "/api/teams/{team_id}/auto-top-up/try-again"): Acts.auto_top_up,
+    ("PUT", "/api/me/notifications"): lambda acts: acts.mine(
+        "/api/me/notifications", {"kinds": {"report.weekly": False}}
+    ),
+    ("POST", "/api/gpu-offers/{offer_id}/watch"): lambda acts: acts.mine("/api/gpu-offers/memory-small/watch", {}),
+    ("DELETE", "/api/gpu-offers/{offer_id}/watch"): lambda acts: acts.mine(acts.watched()),
+    ("POST", "/api/teams/{team_id}/webhooks"): lambda acts: acts.of_team(
+        "/webhooks", {"url": "https://hooks.example.org/herons"}
+    ),
+    ("PATCH", "/api/teams/{team_id}/webhooks/{webhook_id}"): lambda acts: acts.of_team(
+        acts.webhook(), {"name": "Herons"}
+    ),
+    ("DELETE", "/api/teams/{team_id}/webhooks/{webhook_id}"): lambda acts: acts.of_team(acts.webhook()),
+    ("POST", "/api/teams/{team_id}/webhooks/{webhook_id}/test"): lambda acts: acts.of_team(f"{acts.webhook()}/test"),
+    ("POST", "/api/teams/{team_id}/webhooks/{webhook_id}/rotate"): lambda acts: acts.of_team(
+        f"{acts.webhook()}/rotate", {}
+    ),
     ("PUT", "/api/teams/{team_id}/cards/{card_id}/default"): lambda acts: acts.of_team(f"/cards/{acts.card()}/default"),
     ("DELETE", "/api/teams/{team_id}/cards/{card_id}"): lambda acts: acts.of_team(f"/cards/{acts.card()}"),
     ("POST", "/api/ssh-keys"): lambda acts: acts.mine(

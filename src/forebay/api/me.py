@@ -60,6 +60,9 @@ class Export(Wire):
     """Those they started."""
     invitations: list[dict[str, Any]]
     """Those they sent, and those sent to their address."""
+    notification_choices: list[dict[str, Any]]
+    """Kinds of mails that were switched."""
+    stock_watches: list[dict[str, Any]]
     activity: list[dict[str, Any]]
 
 

@@ -166,7 +166,7 @@ def reclaim(call: Call, deployment_id: str, body: Reclaim) -> Reclaiming:
         now=call.now,
     )
     call.nudge("reclaims")
-    call.nudge("mails")
+    call.nudge("notifications")
     return Reclaiming(deployment_id=deployment_id, reclaim_at=when(at))
 
 

@@ -32,6 +32,7 @@ from forebay.api import (
     kubernetes,
     me,
     members,
+    notifications,
     off_boarding,
     offers,
     openapi,
@@ -51,11 +52,14 @@ from forebay.api import (
     start_again,
     statements,
     step_up,
+    stock_watches,
     stripe_webhook,
     teams,
     top_ups,
     transactions,
     usage,
+    webhook_deliveries,
+    webhooks,
 )
 from forebay.api.call import Incoming
 from forebay.api.door import Door
@@ -80,6 +84,7 @@ NOUNS = (
     kubernetes,
     me,
     members,
+    notifications,
     off_boarding,
     offers,
     operator,
@@ -97,12 +102,15 @@ NOUNS = (
     ssh_keys,
     start_again,
     statements,
+    stock_watches,
     stripe_webhook,
     step_up,
     teams,
     top_ups,
     transactions,
     usage,
+    webhook_deliveries,
+    webhooks,
 )
 """Importing them declares their routes."""
 

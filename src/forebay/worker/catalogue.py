@@ -5,12 +5,20 @@ says what is wrong and where.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from forebay.clock import Clock
 from forebay.compute.base import Capabilities, Finding, Pool, Provider, ProviderError, ProviderOffer
-from forebay.domain.machines import alerts, listed_offers, offer_changes, offers, offers_file, provider_states
+from forebay.domain.machines import (
+    alerts,
+    listed_offers,
+    offer_changes,
+    offers,
+    offers_file,
+    provider_states,
+    stock_watches,
+)
 from forebay.domain.machines.offer_terms import Terms
 from forebay.domain.machines.offers_file import Mistakes
 from forebay.storage.database import Database
@@ -35,9 +43,16 @@ class OfferReconciler:
     interval_seconds = 30.0
 
     def __init__(
-        self, database: Database, providers: Mapping[str, Provider], clock: Clock, *, file: Path | None = None
+        self,
+        database: Database,
+        providers: Mapping[str, Provider],
+        clock: Clock,
+        *,
+        file: Path | None = None,
+        nudge: Callable[[str], None] = lambda name: None,
     ) -> None:
         self.database, self.providers, self.clock, self.file = database, providers, clock, file
+        self.nudge = nudge
         self.prepared: dict[str, float] = {}
         """When each provider was last brought up, on the monotonic clock."""
 
@@ -52,6 +67,7 @@ class OfferReconciler:
                 is_ready = self.prepare(name, provider)
                 came_up |= int(is_ready and last is None)
         self.note_strays()
+        self.look_at_stock()
         return came_up
 
     def read_file(self) -> None:
@@ -81,6 +97,16 @@ class OfferReconciler:
                 alerts.raise_(connection, "provider", f"{AN_OFFER}{offer_id}", f"{offer_id}: {text}", now=now)
             keep = [f"{AN_OFFER}{offer_id}" for offer_id in wrong]
             alerts.clear(connection, "provider", of=AN_OFFER, keep=keep, now=now)
+
+    def look_at_stock(self) -> None:
+        """Tell whoever waits for an offer that has room again."""
+        with self.database.read() as connection:
+            if not stock_watches.are_any(connection):
+                return
+        with self.database.begin() as connection:
+            told = stock_watches.look(connection, now=self.clock.now())
+        if told:
+            self.nudge("notifications")
 
     def prepare(self, name: str, provider: Provider) -> bool:
         """Bring a provider up, or mend what was taken away under it; an operator sees why if it can't be."""

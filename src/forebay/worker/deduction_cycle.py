@@ -128,6 +128,7 @@ class CycleReconciler:
             self.nudge("deployments")
         if stopped or told:
             self.nudge("mails")
+            self.nudge("notifications")
         if failures:
             raise failures[0]
 

@@ -102,6 +102,7 @@ class DeploymentReconciler:
         finally:
             self.slots.release()
             self.nudge(self.name)
+            self.nudge("notifications")
 
     def handle(self, deployment: Deployment, token: str) -> None:
         """Bring about what is desired, and give the lease back with the time of the next look."""

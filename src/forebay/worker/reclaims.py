@@ -41,7 +41,7 @@ class ReclaimReconciler:
                 ended += reclaims.take_back(connection, deployment_id, now=self.clock.now())
         if ended:
             self.nudge("deployments")
-            self.nudge("mails")
+            self.nudge("notifications")
         return ended
 
     def warn(self, machine: Warned) -> None:

@@ -132,7 +132,7 @@ class SightingReconciler:
                 is_news = is_ours and reclaims.by_provider(connection, deployment_id, at, now=now)
             if is_news:
                 self.nudge("reclaims")
-                self.nudge("mails")
+                self.nudge("notifications")
 
     def collect_cloud_init(self, name: str, provider: Provider) -> None:
         """Keep how first boots ended."""

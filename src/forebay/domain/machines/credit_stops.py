@@ -14,12 +14,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from forebay.domain.machines import deployments, events
+from forebay.domain.machines import announcements, deployments, events
 from forebay.domain.machines.deployments import Deployment, Status
 from forebay.domain.money import credit_control, low_balance, low_balance_letters
-from forebay.domain.money.low_balance import TOLD, Dry, Rules
+from forebay.domain.money.low_balance import Dry, Rules
 from forebay.domain.money.low_balance_letters import moment
-from forebay.domain.people import activity, mails
+from forebay.domain.people import activity
 
 NO_CREDITS = "The team's credits have run out."
 
@@ -52,7 +52,7 @@ def begin_to_wait(
     low_balance.record(connection, team_id, "wait-for-top-up", details, now=now)
     about = low_balance.about(connection, team_id, rules)
     letter = low_balance_letters.waiting(about, names(machines), dry.balance_micros, until)
-    mails.send_to_team(connection, team_id, TOLD, letter, now=now)
+    low_balance.tell(connection, team_id, "waiting", dry.balance_micros, letter, until=until, now=now)
     return 1
 
 
@@ -67,11 +67,13 @@ def stop(
             message = f"Stopped: {NO_CREDITS}"
             deployments.halt(connection, machine, message, now=now, error=NO_CREDITS, is_for_credits=True)
             note(connection, machine, "stop-for-credits", dry.proof(), now=now)
+            announcements.stopped_for_credits(connection, machine, NO_CREDITS, is_terminated=False, now=now)
             kept.append(machine)
         else:
             message = f"Terminated: {NO_CREDITS}"
             deployments.finish(connection, machine, Status.terminated, message, now=now, error=NO_CREDITS)
             note(connection, machine, "terminate-for-credits", dry.proof(), now=now)
+            announcements.stopped_for_credits(connection, machine, NO_CREDITS, is_terminated=True, now=now)
             ended.append(machine)
     credit_control.mark_dry(connection, team_id, now)
     low_balance.note(connection, team_id, disks_kept_since=now, deletion_told_at=None, disks_deleted_at=None)
@@ -83,7 +85,7 @@ def stop(
         debt,
         now + timedelta(days=rules.grace_days),
     )
-    mails.send_to_team(connection, team_id, TOLD, letter, now=now)
+    low_balance.tell(connection, team_id, "stopped", debt, letter, now=now)
 
 
 def note_kept(connection: Connection, team_id: str, rules: Rules, *, now: datetime) -> int:
@@ -100,7 +102,7 @@ def note_kept(connection: Connection, team_id: str, rules: Rules, *, now: dateti
     about = low_balance.about(connection, team_id, rules)
     deletion_at = now + timedelta(days=rules.grace_days)
     letter = low_balance_letters.kept(about, names(machines), dry.balance_micros, deletion_at, rules.grace_days)
-    mails.send_to_team(connection, team_id, TOLD, letter, now=now)
+    low_balance.tell(connection, team_id, "disks kept", dry.balance_micros, letter, until=deletion_at, now=now)
     return 1
 
 
@@ -119,7 +121,7 @@ def announce_deletion(connection: Connection, team_id: str, rules: Rules, *, now
     low_balance.record(connection, team_id, "announce-deletion", details, now=now)
     about = low_balance.about(connection, team_id, rules)
     letter = low_balance_letters.disks_go(about, names(machines), dry.balance_micros, deletion_at)
-    mails.send_to_team(connection, team_id, TOLD, letter, now=now)
+    low_balance.tell(connection, team_id, "disks go", dry.balance_micros, letter, until=deletion_at, now=now)
     return 1
 
 
@@ -137,11 +139,12 @@ def delete_disks(connection: Connection, team_id: str, rules: Rules, *, now: dat
         message = f"Terminated with its disk: no credits for {rules.grace_days} days."
         deployments.finish(connection, machine, Status.terminated, message, now=now, error=NO_CREDITS)
         note(connection, machine, "delete-for-credits", dry.proof(), now=now)
+        announcements.stopped_for_credits(connection, machine, message, is_terminated=True, now=now)
     low_balance.note(connection, team_id, disks_deleted_at=now)
     debt = credit_control.balance_micros(connection, team_id)
     about = low_balance.about(connection, team_id, rules)
     letter = low_balance_letters.disks_gone(about, names(machines), debt, rules.grace_days)
-    mails.send_to_team(connection, team_id, TOLD, letter, now=now)
+    low_balance.tell(connection, team_id, "disks deleted", debt, letter, now=now)
     return len(machines)
 
 

@@ -18,7 +18,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.machines import planned_ends
+from forebay.domain.machines import announcements, planned_ends
 from forebay.domain.machines.events import note
 from forebay.domain.money import holds, metering
 from forebay.domain.money.amounts import charge_micros
@@ -315,6 +315,10 @@ def finish(
         attempts=0,
     )
     note(connection, deployment.id, str(status), message, now=now)
+    if status is Status.failed:
+        announcements.failed(connection, deployment, error or message, is_stopped=False, now=now)
+    elif status is Status.terminated_provider:
+        announcements.reclaimed(connection, deployment, message, now=now)
 
 
 def settle(connection: Connection, deployment_id: str, *, at: datetime, now: datetime) -> None:

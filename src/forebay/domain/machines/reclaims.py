@@ -1,6 +1,6 @@
 """Reclaims: a spot machine is taken back, by an operator or by its provider, with notice.
 
-The notice is on record first: an event, a row in the team's activity, a mail, and the second at which it ends. The
+The notice is on record first: an event, a row in the activity, a notification, and the second at which it ends. The
 worker tells the machine itself, and at that second ends it: `terminated-provider`, charged to it and no further. A
 machine that doesn't run gets no notice, because there is nothing in it to be finished.
 """
@@ -12,16 +12,17 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from forebay.domain.machines import announcements
 from forebay.domain.machines import deployments as machines
 from forebay.domain.machines.deployments import ACTIVE, Deployment, Status
-from forebay.domain.machines.discounts import TOLD
 from forebay.domain.machines.events import note
 from forebay.domain.machines.offers import SPOT
-from forebay.domain.people import activity, mails, operators
+from forebay.domain.people import activity, operators
 from forebay.domain.people.access import Caller
-from forebay.domain.people.letters import Letter, plain
+from forebay.domain.people.letters import plain
+from forebay.domain.people.notification_kinds import Kind
 from forebay.errors import BadRequest, CannotTerminate, Conflict
-from forebay.storage.tables import deployments, memberships, users
+from forebay.storage.tables import deployments
 
 MOST_NOTICE_SECONDS = 86400
 
@@ -98,16 +99,20 @@ def announce(connection: Connection, machine: Deployment, at: datetime, reason: 
     machines.change(connection, machine.id, reclaim_at=at, reclaim_reason=reason[:500], warned_at=None)
     sentence = f"It is taken back at {at:%-d %B %Y %H:%M:%S} UTC: {reason}"
     note(connection, machine.id, "reclaim-announced", sentence, now=now)
-    tell(
+    announcements.tell(
         connection,
+        Kind.deployment_reclaimed,
         machine,
-        f"{plain(machine.name)} is taken back at {at:%H:%M:%S} UTC",
+        f"is taken back at {at:%H:%M:%S} UTC",
         [
-            f"The spot machine {plain(machine.name)} ({machine.id}) is taken back at {at:%-d %B %Y %H:%M:%S} UTC, with "
-            "its disk. Save what you need before; volumes stay.",
+            f"The spot machine {plain(machine.name)} is taken back at {at:%-d %B %Y %H:%M:%S} UTC, with its disk. Save "
+            "what you need before; volumes stay.",
             f"The reason: {reason}",
         ],
-        now,
+        status=str(machine.status),
+        reason=reason[:500],
+        reclaimAt=f"{at:%Y-%m-%dT%H:%M:%SZ}",
+        now=now,
     )
 
 
@@ -162,14 +167,6 @@ def take_back(connection: Connection, deployment_id: str, *, now: datetime) -> b
     message = f"Taken back: {reason}"
     machines.finish(connection, machine, Status.terminated_provider, message, now=now, at=at, error=message[:500])
     record(connection, machine, "reclaim", {"reason": reason, "at": at.isoformat()}, now=now)
-    tell(
-        connection,
-        machine,
-        f"{plain(machine.name)} was taken back",
-        [f"The spot machine {plain(machine.name)} ({machine.id}) was taken back, and is paid for until then.",
-         f"The reason: {reason}"],
-        now,
-    )  # fmt: skip
     return True
 
 
@@ -185,20 +182,3 @@ def record(connection: Connection, machine: Deployment, verb: str, details: dict
         object_id=machine.id,
         details=details,
     )
-
-
-def tell(connection: Connection, machine: Deployment, subject: str, paragraphs: list[str], now: datetime) -> None:
-    """A mail to the team's owners and admins, and to who started the machine."""
-    people = connection.execute(
-        sa.select(users.c.email, users.c.name)
-        .join(memberships, memberships.c.user_id == users.c.id)
-        .where(
-            memberships.c.team_id == machine.team_id,
-            sa.or_(memberships.c.role.in_(TOLD), memberships.c.user_id == machine.created_by),
-            users.c.verified_at.is_not(None),
-        )
-        .order_by(users.c.id)
-    )
-    for person in people.all():
-        letter = Letter(subject=subject, name=plain(person.name), paragraphs=paragraphs)
-        mails.send(connection, person.email, letter, now=now)

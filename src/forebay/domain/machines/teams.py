@@ -16,7 +16,7 @@ from forebay.domain.machines import off_boarding, ssh_keys
 from forebay.domain.money import ledger
 from forebay.domain.money import teams as money_teams
 from forebay.domain.money.amounts import from_dollars, in_words, to_dollars
-from forebay.domain.people import activity, mails, members, operators
+from forebay.domain.people import activity, mails, members, operators, webhooks
 from forebay.domain.people import teams as people_teams
 from forebay.domain.people.access import Caller, TeamContext
 from forebay.domain.people.letters import Letter, plain
@@ -176,6 +176,8 @@ def end(connection: Connection, caller: Caller, found: Remains, *, now: datetime
     connection.execute(sa.update(teams).where(teams.c.id == team_id).values(deleted_at=now))
     money_teams.close(connection, team_id, now=now)
     ssh_keys.delete_all(connection, team_id, sa.true(), now=now)
+    webhooks.remove(connection, tables.webhooks.c.team_id == team_id)
+    connection.execute(sa.delete(tables.stock_watches).where(tables.stock_watches.c.for_team == team_id))
     off_boarding.revoke_keys(connection, team_id, None, now=now)
     connection.execute(
         sa.update(invitations)

@@ -4,6 +4,15 @@ from forebay.storage.tables.base import metadata
 from forebay.storage.tables.low_balance import low_balances
 from forebay.storage.tables.machines import deployment_events, deployments, offers, pools, ssh_keys
 from forebay.storage.tables.money import accounts, cycles, entries, holds, segments, transfers, usage_lines
+from forebay.storage.tables.notifications import (
+    notification_choices,
+    notifications,
+    stock_watches,
+    webhook_attempts,
+    webhook_deliveries,
+    webhooks,
+    weekly_reports,
+)
 from forebay.storage.tables.operators import (
     discounts,
     offer_terms,
@@ -77,6 +86,8 @@ __all__ = [
     "mails",
     "memberships",
     "metadata",
+    "notification_choices",
+    "notifications",
     "offer_terms",
     "offers",
     "orphans",
@@ -96,9 +107,14 @@ __all__ = [
     "sign_in_steps",
     "sign_up_invitations",
     "ssh_keys",
+    "stock_watches",
     "teams",
     "transfers",
     "usage_lines",
     "users",
+    "webhook_attempts",
+    "webhook_deliveries",
     "webhook_events",
+    "webhooks",
+    "weekly_reports",
 ]
