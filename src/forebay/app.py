@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from forebay import ids, mail
 from forebay.clock import Clock, SystemClock
 from forebay.compute.base import Provider
-from forebay.domain.machines import lifecycle, local_host, offers_file
+from forebay.domain.machines import lifecycle, local_host, offers_file, volume_work
 from forebay.domain.machines.deployments import Limits
 from forebay.domain.money import card_set_ups, ledger, low_balance, payment_attempts
 from forebay.domain.money.receipts import Seller
@@ -53,6 +53,7 @@ from forebay.worker.reclaims import ReclaimReconciler
 from forebay.worker.sightings import SightingReconciler
 from forebay.worker.ssh_keys import SshKeyReconciler
 from forebay.worker.ssh_probe import answers
+from forebay.worker.volumes import VolumeReconciler
 from forebay.worker.webhooks import WebhookReconciler
 
 if TYPE_CHECKING:
@@ -187,6 +188,7 @@ class Forebay:
                     prices=prices,
                     nudge=self.nudge,
                 ),
+                VolumeReconciler(database, self.providers, clock, nudge=self.nudge),
                 PlannedEndReconciler(database, clock, guard, nudge=self.nudge),
                 IdlenessReconciler(
                     database,
@@ -243,6 +245,7 @@ class Forebay:
         if self.settings.is_sqlite and self.folder_lock is not None:
             with self.database.begin() as connection:
                 lifecycle.release_all(connection)
+                volume_work.release_all(connection, now=self.clock.now())
                 payment_attempts.release_all(connection, now=self.clock.now())
                 card_set_ups.release_all(connection, now=self.clock.now())
                 Lease.drop_all(connection, leases)

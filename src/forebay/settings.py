@@ -135,6 +135,16 @@ class Settings:
     local_disk_gb_nanos: int = setting(
         100_000, "Price of a GB of disk of a stopped local machine, nano-dollars an hour (0.0001 dollars)."
     )
+    local_volume_gb_nanos: int = setting(
+        100_000, "Price of a GB of a volume on this machine, nano-dollars an hour (0.0001 dollars)."
+    )
+    local_volumes_dir: str = setting(
+        "",
+        "Folder of the volumes' image files. Empty: `volumes/` in the data dir. Not to be changed while there are any.",
+    )
+    local_volumes_gb: int = setting(
+        0, "What all volumes on this machine may come to, in GB. 0: half of the disk that is free beside them."
+    )
     local_cpu_overcommit: int = setting(8, "Virtual CPUs offered for each CPU of the machine.")
     local_memory_reserve_gb: int = setting(2, "Memory of the machine that is not offered.")
     local_resolvers: tuple[str, ...] = setting(
@@ -252,6 +262,8 @@ MOST = {
     "top_up_wait_seconds": 86400,
     "disk_grace_days": 3650,
     "reclaim_notice_seconds": 86400,
+    "local_volume_gb_nanos": 1_000_000_000,
+    "local_volumes_gb": 1_000_000,
 }
 """Beyond these a number is a slip of the finger, and no date or sum could be reckoned with it."""
 

@@ -147,6 +147,16 @@ GET /api/deployments/{deployment_id}/events         401 401 401 404 404 404 404 
 POST /api/deployments/{deployment_id}/stop          401 401 401 404 404 404 404 403 403 403 200 200 200 200 404
 POST /api/deployments/{deployment_id}/start         401 401 401 404 404 404 404 403 403 403 409 409 409 409 404
 
+GET /api/volumes/pricing                  401 401 401 200 200 200 200 200 200 200 200 200 200 200 200
+GET /api/volumes/regions                  401 401 401 200 200 200 200 200 200 200 200 200 200 200 200
+GET /api/volumes                          401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+POST /api/volumes                         401 401 401 404 404 404 404 403 403 403 403 201 201 201 404
+GET /api/volumes/{volume_id}              401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+PATCH /api/volumes/{volume_id}            401 401 401 404 404 404 404 403 403 403 403 200 200 200 404
+DELETE /api/volumes/{volume_id}           401 401 401 404 404 404 404 403 403 403 403 200 200 200 404
+POST /api/volumes/{volume_id}/attach      401 401 401 404 404 404 404 403 403 403 200 200 200 200 404
+POST /api/volumes/{volume_id}/detach      401 401 401 404 404 404 404 403 403 403 409 409 409 409 404
+
 POST /api/teams/{team_id}/start-again      401 401 401 404 404 404 404 403 403 200 200 200 200 200 404
 GET /api/teams/{team_id}/billing           401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
 POST /api/teams/{team_id}/credit-moves       401 401 401 404 404 404 404 403 403 403 403 403 403 201 404

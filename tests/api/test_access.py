@@ -209,6 +209,7 @@ def watched_offer(attempt: Attempt) -> str:
 WEBHOOK = {"url": "https://hooks.example.org/herons", "kinds": ["deployment.running"]}
 PARAMETERS: dict[str, Callable[[Attempt], str]] = {
     "deployment_id": Attempt.machine,
+    "volume_id": lambda attempt: str(attempt.cloud.volume(attempt.scene.owner, attempt.team)["id"]),
     "team_id": lambda attempt: attempt.team,
     "discount_id": lambda attempt: ABSENT,
     "provider": lambda attempt: "memory",
@@ -309,6 +310,15 @@ BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
         "publicKey": new_public_key(),
         "teamId": attempt.team,
     },
+    ("POST", "/api/volumes"): lambda attempt: {
+        "name": f"volume-{next(numbers)}",
+        "sizeInGb": 1,
+        "provider": "memory",
+        "teamId": attempt.team,
+    },
+    ("PATCH", "/api/volumes/{volume_id}"): lambda _: {"sizeInGb": 11},
+    ("POST", "/api/volumes/{volume_id}/attach"): lambda attempt: {"deploymentId": attempt.machine()},
+    ("POST", "/api/volumes/{volume_id}/detach"): lambda attempt: {"deploymentId": attempt.machine()},
     ("POST", "/api/deployments"): lambda attempt: attempt.cloud.order(
         attempt.team, attempt.scene.key if attempt.team == attempt.scene.team else attempt.ssh_key()
     ),

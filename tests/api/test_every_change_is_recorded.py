@@ -114,6 +114,13 @@ class Acts:
             self.cloud.settle()
         return f"/api/deployments/{machine}"
 
+    def volume(self, **more: Any) -> str:
+        return f"/api/volumes/{self.cloud.volume(self.olga, self.team, **more)['id']}"
+
+    def detach(self) -> Request:
+        machine = self.machine().rpartition("/")[2]
+        return self.mine(f"{self.volume(deploymentId=machine)}/detach", {"deploymentId": machine})
+
     def start_again(self) -> Request:
         """The team's machine was stopped for lack of credits, and there are some again."""
         machine = self.machine(is_stopped=True).rpartition("/")[2]
@@ -380,6 +387,15 @@ HOW: dict[tuple[str, str], Callable[[Acts], Request]] = {
     ("DELETE", "/api/ssh-keys/{key_id}"): lambda acts: acts.mine(
         f"/api/ssh-keys/{acts.cloud.ssh_key(acts.team, acts.olga)}"
     ),
+    ("POST", "/api/volumes"): lambda acts: acts.mine(
+        "/api/volumes", {"name": "data", "sizeInGb": 1, "provider": "memory", "teamId": acts.team}
+    ),
+    ("PATCH", "/api/volumes/{volume_id}"): lambda acts: acts.mine(acts.volume(), {"name": "renamed"}),
+    ("DELETE", "/api/volumes/{volume_id}"): lambda acts: acts.mine(acts.volume()),
+    ("POST", "/api/volumes/{volume_id}/attach"): lambda acts: acts.mine(
+        f"{acts.volume()}/attach", {"deploymentId": acts.machine().rpartition("/")[2]}
+    ),
+    ("POST", "/api/volumes/{volume_id}/detach"): Acts.detach,
     ("POST", "/api/deployments"): lambda acts: acts.mine(
         "/api/deployments", acts.cloud.order(acts.team, acts.cloud.ssh_key(acts.team, acts.olga))
     ),

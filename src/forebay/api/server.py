@@ -58,6 +58,7 @@ from forebay.api import (
     top_ups,
     transactions,
     usage,
+    volumes,
     webhook_deliveries,
     webhooks,
 )
@@ -109,6 +110,7 @@ NOUNS = (
     top_ups,
     transactions,
     usage,
+    volumes,
     webhook_deliveries,
     webhooks,
 )

@@ -8,8 +8,10 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from forebay.clock import Clock
-from forebay.compute.base import Capabilities, Finding, Pool, Provider, ProviderError, ProviderOffer
+from forebay.compute.base import Capabilities, Finding, Pool, Provider, ProviderError, ProviderOffer, VolumeRegion
 from forebay.domain.machines import (
     alerts,
     listed_offers,
@@ -18,6 +20,7 @@ from forebay.domain.machines import (
     offers_file,
     provider_states,
     stock_watches,
+    volume_regions,
 )
 from forebay.domain.machines.offer_terms import Terms
 from forebay.domain.machines.offers_file import Mistakes
@@ -138,6 +141,7 @@ class OfferReconciler:
         """Write what the provider offers now."""
         try:
             found_pools, found = provider.pools(), provider.offers()
+            regions = provider.volume_regions() if provider.capabilities.volumes else ()
         except ProviderError as reason:
             log.warning("offers not read", extra={"provider": name, "reason": str(reason)})
             return
@@ -150,6 +154,8 @@ class OfferReconciler:
                 [to_offer(name, offer, provider.capabilities) for offer in found],
                 now=self.clock.now(),
             )
+            kept = [to_region(name, region, provider.capabilities) for region in regions]
+            volume_regions.sync(connection, name, kept)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -163,6 +169,17 @@ def to_pool(provider: str, pool: Pool) -> offers.Pool:
         memory_gb=pool.memory_gb,
         storage_gb=pool.storage_gb,
         gpus=pool.gpus,
+    )
+
+
+def to_region(provider: str, region: VolumeRegion, capabilities: Capabilities) -> volume_regions.Region:
+    """The provider's region for volumes as it is kept."""
+    return volume_regions.Region(
+        id=f"{provider}/{region.region}",
+        provider=provider,
+        can_grow=capabilities.volume_resize,
+        can_share=capabilities.shared_volumes,
+        **msgspec.structs.asdict(region),
     )
 
 

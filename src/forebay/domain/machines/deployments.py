@@ -18,7 +18,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.machines import announcements, planned_ends
+from forebay.domain.machines import announcements, planned_ends, volume_attachments
 from forebay.domain.machines.events import note
 from forebay.domain.money import holds, metering
 from forebay.domain.money.amounts import charge_micros
@@ -298,8 +298,9 @@ def finish(
 ) -> None:
     """The end of a deployment, whoever brings it about.
 
-    Last charges to `at` (now), the hold back, the provider told.
+    Last charges to `at` (now), the hold back, its volumes on the way to be free, the provider told.
     """
+    volume_attachments.end_machine(connection, deployment.id, now=now)
     settle(connection, deployment.id, at=at or now, now=now)
     change(
         connection,

@@ -73,6 +73,8 @@ def of_account(connection: Connection, user_id: str) -> dict[str, Any]:
         "started_at", "stopped_at", "gone_at",
     )  # fmt: skip
     found["deployments"] = listed(connection, deployments, machines, deployments.c.created_by == user_id)
+    stored = ("id", "team_id", "name", "state", "provider", "region", "size_gb", "created_at", "ended_at", "gone_at")
+    found["volumes"] = listed(connection, tables.volumes, stored, tables.volumes.c.created_by == user_id)
     asked = ("id", "team_id", "email", "role", "state", "created_at", "sent_at", "expires_at", "closed_at")
     about_them = sa.or_(
         invitations.c.invited_by == user_id, invitations.c.email_key == email_key(str(account["email"]))

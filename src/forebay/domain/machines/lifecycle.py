@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.machines import announcements, authorized_keys, planned_ends
+from forebay.domain.machines import announcements, authorized_keys, planned_ends, volume_attachments
 from forebay.domain.machines import deployments as people_side
 from forebay.domain.machines.deployments import COLUMNS, Deployment, Desired, Limits, Status, change, to_deployment
 from forebay.domain.machines.events import note
@@ -212,6 +212,7 @@ def mark_stopped_by_itself(
 def mark_gone(connection: Connection, seen: Deployment, token: str, *, now: datetime) -> None:
     """The provider confirmed that nothing is left of it: its capacity is free again. Raises Lost."""
     deployment = held(connection, seen, token)
+    volume_attachments.machine_gone(connection, deployment.id, now=now)
     change(connection, deployment.id, gone_at=now)
     note(connection, deployment.id, "gone", "The provider has deleted the machine.", now=now)
 

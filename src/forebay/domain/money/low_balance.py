@@ -313,7 +313,7 @@ def state(connection: Connection, team_id: str, rules: Rules, *, now: datetime) 
         return State(step="fine", debt_micros=0, sentence=stands.runway)
     if so_far.disks_deleted_at is not None and burn == 0:
         at = so_far.disks_deleted_at
-        sentence = f"The disks of stopped machines were deleted on {moment(at)}. The next deposit pays the debt first."
+        sentence = f"Disks and volumes were deleted on {moment(at)}. The next deposit pays the debt first."
         return State(
             step="disks deleted",
             debt_micros=debt,
@@ -323,7 +323,7 @@ def state(connection: Connection, team_id: str, rules: Rules, *, now: datetime) 
         )
     if so_far.disks_kept_since is not None:
         deletion_at = so_far.deletion_at(rules) if burn > 0 else None
-        until = f" Disks are kept until {moment(deletion_at)} and go on costing." if deletion_at else ""
+        until = f" Disks and volumes are kept until {moment(deletion_at)} and go on costing." if deletion_at else ""
         return State(
             step="stopped",
             debt_micros=debt,

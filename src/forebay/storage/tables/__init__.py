@@ -52,6 +52,7 @@ from forebay.storage.tables.sign_in import (
     sign_in_failures,
     sign_in_steps,
 )
+from forebay.storage.tables.volumes import volume_attachments, volume_regions, volumes
 from forebay.storage.tables.work import alerts, cloud, counters, idempotency_keys, leases, mails
 
 APPEND_ONLY = ("transfers", "entries", "usage_lines", "activity")
@@ -112,6 +113,9 @@ __all__ = [
     "transfers",
     "usage_lines",
     "users",
+    "volume_attachments",
+    "volume_regions",
+    "volumes",
     "webhook_attempts",
     "webhook_deliveries",
     "webhook_events",
