@@ -248,6 +248,7 @@ UNDECLARED = {
             "/step-up",
             "/cli",
             "/t",
+            "/teams/new",
         )
     },
     **{
@@ -268,6 +269,7 @@ UNDECLARED = {
             "/account/totp/remove",
             "/account/recovery-codes",
             "/account/identities/disconnect",
+            "/teams/new",
         )
     },
     ("GET", "/healthz"): "whether the server works; nothing of anyone's",

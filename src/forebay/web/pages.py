@@ -7,17 +7,24 @@ from litestar.handlers import HTTPRouteHandler
 from forebay.oidc import open_providers
 from forebay.web import assets
 from forebay.web.account import AccountPages
+from forebay.web.activity import ActivityPages
 from forebay.web.cli_sign_ins import CliPages
 from forebay.web.dashboard import Dashboard
 from forebay.web.deployments import DeploymentPages
 from forebay.web.frame import Frame, Page
 from forebay.web.identities import IdentityPages
 from forebay.web.invitations import InvitationPages
+from forebay.web.launches import LaunchPages
 from forebay.web.live import Live
+from forebay.web.members import MemberPages
+from forebay.web.offers import OfferPages
 from forebay.web.overview import OverviewPages
 from forebay.web.palette import PalettePages
+from forebay.web.sent_invitations import SentInvitationPages
 from forebay.web.sign_in import SignInPages
 from forebay.web.sign_up import SignUpPages
+from forebay.web.ssh_keys import SshKeyPages
+from forebay.web.teams import TeamPages
 from forebay.web.visits import Visit
 
 
@@ -53,5 +60,12 @@ def dashboard_pages(frame: Frame) -> list[HTTPRouteHandler]:
         *Live(frame).handlers(),
         *PalettePages(dashboard).handlers(),
         *OverviewPages(dashboard).handlers(),
+        *OfferPages(dashboard).handlers(),
+        *LaunchPages(dashboard).handlers(),
         *DeploymentPages(dashboard).handlers(),
+        *SshKeyPages(dashboard).handlers(),
+        *MemberPages(dashboard).handlers(),
+        *SentInvitationPages(dashboard).handlers(),
+        *TeamPages(dashboard).handlers(),
+        *ActivityPages(dashboard).handlers(),
     ]

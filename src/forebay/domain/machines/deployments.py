@@ -181,6 +181,12 @@ def check_labels(labels: Mapping[str, str]) -> dict[str, str]:
     return dict(labels)
 
 
+def labels_of(connection: Connection, deployment_id: str) -> dict[str, str]:
+    """The labels of a deployment; none for what is no deployment."""
+    found = connection.execute(sa.select(deployments.c.labels).where(deployments.c.id == deployment_id)).scalar()
+    return dict(found or {})
+
+
 def slug(text: str) -> str:
     """The text in [a-z0-9-]."""
     folded = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
