@@ -191,9 +191,9 @@ def create(call: Call, body: NewOffer) -> OfferOfPlatform:
 def change(call: Call, offer_id: str, body: ChangedOffer) -> OfferOfPlatform:
     """Change an offer, a provider's or one's own.
 
-    A rise of its price reaches what runs after seven days' notice. New launches pay a new price at once, or from `priceFrom`. A cut reaches everybody at that second; of a rise the
-    teams with such machines are told by mail. 409 where the
-    offers file names the offer: it is changed there.
+    New launches pay a new price at once, or from `priceFrom`. A cut reaches everybody at that second; a rise reaches
+    what runs after seven days, of which the teams with such machines are told by mail. 409 where the offers file names
+    the offer: it is changed there.
     """
     said = read_terms(body)
     if body.offered is not UNSET:

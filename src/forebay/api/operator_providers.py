@@ -88,7 +88,7 @@ class Reclaiming(Wire):
 
 @route("GET", "/api/operator/providers", needs=Needs.operator, answers=Providers, writes=True)
 def providers(call: Call) -> Providers:
-    """Whether each provider answers, since when, what it has and what of that is taken, and what its doctor found."""
+    """Whether each provider answers and since when, what is taken of it, and what its doctor found."""
     look(call, "providers")
     states = {state.name: state for state in provider_states.listed(call.connection)}
     pools = [to_pool(each) for each in capacity.figures(call.connection)]
@@ -152,9 +152,9 @@ def end_orphan(call: Call, provider: str, instance_id: str, body: Because) -> Su
     is_recent=True,
 )
 def reclaim(call: Call, deployment_id: str, body: Reclaim) -> Reclaiming:
-    """Take a spot machine back, after notice: the machine is told, its team by mail. It ends `terminated-provider`.
+    """Take a spot machine back, after notice.
 
-    It is charged to the second of its end. 409 where it was not launched as SPOT, or is being taken back already.
+    The machine is told, and its people as they wish. It ends `terminated-provider`. It is charged to the second of its end. 409 where it was not launched as SPOT, or is being taken back already.
     """
     seconds = call.settings.reclaim_notice_seconds if body.notice_seconds is None else body.notice_seconds
     at = reclaims.by_operator(
