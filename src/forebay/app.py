@@ -42,6 +42,7 @@ from forebay.worker.deduction_cycle import CycleReconciler
 from forebay.worker.deployments import DeploymentReconciler
 from forebay.worker.housekeeping import HousekeepingReconciler
 from forebay.worker.idleness import IdlenessReconciler, Thresholds
+from forebay.worker.looks import ProviderLooks
 from forebay.worker.loop import Reconciler, Worker
 from forebay.worker.mails import MailReconciler
 from forebay.worker.notifications import NotificationReconciler
@@ -88,6 +89,7 @@ class Forebay:
         self.sender = mail.sender(settings)
         self.worker: Worker | None = None
         self.providers: Mapping[str, Provider] = {}
+        self.looks = ProviderLooks(self.providers_to_look)
         self.processor: PaymentProcessor | None = None
         self.public_url = public_url(settings, settings.port)
 
@@ -153,6 +155,21 @@ class Forebay:
             offers_file.read(self.offers_file.read_text("utf-8"))
         except (OSError, UnicodeDecodeError, offers_file.Mistakes) as reason:
             raise InvalidSetting(f"FOREBAY_OFFERS_FILE ({self.offers_file}): {reason}") from None
+
+    def providers_to_look(self) -> Mapping[str, Provider]:
+        """The providers of this process. One without a worker makes its own, as far as their machines are here."""
+        if not self.providers and self.worker is None:
+            self.providers = {
+                name: PROVIDERS[name](self.settings, self.cloud_id)
+                for name in self.settings.providers
+                if name in PROVIDERS and (name != "local" or self.is_local_host())
+            }
+        return self.providers
+
+    def is_local_host(self) -> bool:
+        """Whether local machines run on this host."""
+        with self.database.read() as connection:
+            return local_host.is_here(connection, this_host())
 
     def build_worker(self, more: tuple[Reconciler, ...] = ()) -> Worker:
         """All reconcilers. `open_providers` comes first."""
@@ -270,6 +287,7 @@ class Forebay:
 
     def close(self) -> None:
         """Stop the worker, let go of providers and database."""
+        self.looks.close()
         if self.worker is not None:
             self.worker.stop()
         for provider in self.providers.values():
@@ -391,6 +409,7 @@ def build_api(forebay: Forebay, url: str) -> tuple["Litestar", "Door"]:
         public_url=lambda: url,
         nudge=forebay.nudge,
         provider_names=forebay.settings.providers,
+        looks=forebay.looks,
         status=forebay.status,
     )
     door = Door(services)

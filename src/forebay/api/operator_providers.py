@@ -154,7 +154,8 @@ def end_orphan(call: Call, provider: str, instance_id: str, body: Because) -> Su
 def reclaim(call: Call, deployment_id: str, body: Reclaim) -> Reclaiming:
     """Take a spot machine back, after notice.
 
-    The machine is told, and its people as they wish. It ends `terminated-provider`. It is charged to the second of its end. 409 where it was not launched as SPOT, or is being taken back already.
+    The machine is told, and its people as they wish. It ends `terminated-provider` and is charged to the second of its
+    end. 409 where it was not launched as SPOT, or is being taken back already.
     """
     seconds = call.settings.reclaim_notice_seconds if body.notice_seconds is None else body.notice_seconds
     at = reclaims.by_operator(

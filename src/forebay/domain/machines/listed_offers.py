@@ -70,7 +70,7 @@ def refresh(connection: Connection, provider: str, who: Who, *, now: datetime) -
     """
     provider_states.lock(connection, provider, now=now)
     rows = {row.id: row for row in connection.execute(mine(provider, *offers.c)).all()}
-    found = {row.id: msgspec.convert(row.found, Offer) for row in rows.values() if row.found is not None}
+    found = {row.id: to_found(row) for row in rows.values() if row.found is not None}
     said = said_of(connection, provider, rows.keys())
     takes_any_size = provider_states.takes_any_size(connection, provider)
     problems: dict[str, str] = {}
@@ -93,6 +93,12 @@ def refresh(connection: Connection, provider: str, who: Who, *, now: datetime) -
     for offer_id, parts in said.items():
         note_problem(connection, parts, problems.get(offer_id))
     return problems
+
+
+def to_found(row: sa.Row[Any]) -> Offer:
+    """What the provider says of an offer; what it said nothing of when it was asked last is as on the list."""
+    listed = {name: row._mapping[name] for name in Offer.__struct_fields__}
+    return msgspec.convert(listed | row.found, Offer)
 
 
 def said_of(connection: Connection, provider: str, known: Collection[str]) -> dict[str, list[Said]]:
