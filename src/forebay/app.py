@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from forebay import ids, mail
 from forebay.clock import Clock, SystemClock
 from forebay.compute.base import Provider
-from forebay.domain.machines import lifecycle, local_host, offers_file, volume_work
+from forebay.domain.machines import lifecycle, local_host, volume_work
 from forebay.domain.machines.deployments import Limits
 from forebay.domain.money import card_set_ups, ledger, low_balance, payment_attempts
 from forebay.domain.money.receipts import Seller
@@ -34,6 +34,7 @@ from forebay.settings import InvalidSetting, Settings
 from forebay.storage import migrations
 from forebay.storage.database import Database, Lease
 from forebay.storage.tables import cloud, leases, offers
+from forebay.worker import catalogue
 from forebay.worker.auto_top_ups import AutoTopUpReconciler
 from forebay.worker.cards import CardReconciler
 from forebay.worker.catalogue import OfferReconciler
@@ -125,7 +126,7 @@ class Forebay:
 
     def check_providers(self) -> None:
         """Refuse names of no provider, and local machines on a second host. Raises InvalidSetting, Conflict."""
-        self.check_offers_file()
+        catalogue.read_offers_file(self.settings)
         for name in self.settings.providers:
             if name not in PROVIDERS:
                 raise InvalidSetting(f"FOREBAY_PROVIDERS: there is no provider {name!r}")
@@ -141,20 +142,6 @@ class Forebay:
         self.providers = {name: PROVIDERS[name](settings, self.cloud_id) for name in self.settings.providers}
         if self.settings.takes_cards:
             self.open_processor()
-
-    @property
-    def offers_file(self) -> Path | None:
-        """The file with offers and prices, if the settings name one."""
-        return Path(self.settings.offers_file) if self.settings.offers_file else None
-
-    def check_offers_file(self) -> None:
-        """Refuse to begin with an offers file that can't be read. Raises InvalidSetting with all that is wrong."""
-        if self.offers_file is None:
-            return
-        try:
-            offers_file.read(self.offers_file.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, offers_file.Mistakes) as reason:
-            raise InvalidSetting(f"FOREBAY_OFFERS_FILE ({self.offers_file}): {reason}") from None
 
     def providers_to_look(self) -> Mapping[str, Provider]:
         """The providers of this process. One without a worker makes its own, as far as their machines are here."""
@@ -182,7 +169,7 @@ class Forebay:
         prices = PriceReconciler(database, clock, guard, nudge=self.nudge)
         self.worker = Worker(
             [
-                OfferReconciler(database, self.providers, clock, file=self.offers_file, nudge=self.nudge),
+                OfferReconciler(database, self.providers, clock, settings=settings, nudge=self.nudge),
                 DeploymentReconciler(
                     database,
                     self.providers,

@@ -24,6 +24,7 @@ from forebay.domain.machines import (
 )
 from forebay.domain.machines.offer_terms import Terms
 from forebay.domain.machines.offers_file import Mistakes
+from forebay.settings import InvalidSetting, Settings
 from forebay.storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -61,11 +62,11 @@ class OfferReconciler:
         providers: Mapping[str, Provider],
         clock: Clock,
         *,
-        file: Path | None = None,
+        settings: Settings | None = None,
         nudge: Callable[[str], None] = lambda name: None,
     ) -> None:
-        self.database, self.providers, self.clock, self.file = database, providers, clock, file
-        self.nudge = nudge
+        self.database, self.providers, self.clock = database, providers, clock
+        self.settings, self.nudge = settings or Settings(), nudge
         self.prepared: dict[str, float] = {}
         """When each provider was last brought up, on the monotonic clock."""
 
@@ -86,16 +87,13 @@ class OfferReconciler:
     def read_file(self) -> None:
         """Keep what the offers file says now, or say what is wrong with it."""
         now = self.clock.now()
-        found: dict[str, Terms] = {}
-        if self.file is not None:
-            try:
-                found = offers_file.read(self.file.read_text("utf-8"))
-            except (OSError, UnicodeDecodeError, Mistakes) as reason:
-                text = f"The offers file {self.file.name} is not used: {getattr(reason, 'strerror', None) or reason}"
-                log.warning("offers file not read", extra={"reason": str(reason)})
-                with self.database.begin() as connection:
-                    alerts.raise_(connection, "provider", OFFERS_FILE, text, now=now)
-                return
+        try:
+            found = read_offers_file(self.settings)
+        except InvalidSetting as reason:
+            log.warning("offers file not read", extra={"reason": str(reason)})
+            with self.database.begin() as connection:
+                alerts.raise_(connection, "provider", OFFERS_FILE, f"It is not used: {reason}", now=now)
+            return
         with self.database.begin() as connection:
             offer_changes.put_file(connection, found, now=now)
             alerts.clear(connection, "provider", OFFERS_FILE, now=now)
@@ -169,6 +167,20 @@ class OfferReconciler:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def read_offers_file(settings: Settings) -> Mapping[str, Terms]:
+    """What the offers file says, by offer; nothing where the settings name none.
+
+    Raises InvalidSetting with all that is wrong with it, so that nothing begins to work with a broken one.
+    """
+    if not settings.offers_file:
+        return {}
+    try:
+        return offers_file.read(Path(settings.offers_file).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, Mistakes) as reason:
+        what = getattr(reason, "strerror", None) or reason
+        raise InvalidSetting(f"FOREBAY_OFFERS_FILE ({settings.offers_file}): {what}") from None
 
 
 def to_pool(provider: str, pool: Pool) -> offers.Pool:
