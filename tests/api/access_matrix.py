@@ -248,6 +248,7 @@ UNDECLARED = {
         ("GET", path): "for whoever is signed in; others are sent to sign in"
         for path in (
             "/account",
+            "/account/notifications",
             "/step-up",
             "/cli",
             "/t",
@@ -272,6 +273,7 @@ UNDECLARED = {
             "/account/totp/remove",
             "/account/recovery-codes",
             "/account/identities/disconnect",
+            "/account/notifications",
             "/teams/new",
         )
     },
