@@ -125,6 +125,9 @@ PATCH /api/deployments/{deployment_id}    401 401 401 404 404 404 404 403 403 40
 DELETE /api/deployments/{deployment_id}   401 401 401 404 404 404 404 403 403 403 200 200 200 200 404
 GET /api/deployments/{deployment_id}/can-terminate  401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
 GET /api/deployments/{deployment_id}/events         401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+GET /api/deployments/{deployment_id}/ssh-keys       401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+PUT /api/deployments/{deployment_id}/ssh-keys       401 401 401 404 404 404 404 403 403 403 200 200 200 200 404
+GET /api/deployments/{deployment_id}/logs           401 401 401 404 404 404 404 403 403 403 200 200 200 200 404
 POST /api/deployments/{deployment_id}/stop          401 401 401 404 404 404 404 403 403 403 200 200 200 200 404
 POST /api/deployments/{deployment_id}/start         401 401 401 404 404 404 404 403 403 403 409 409 409 409 404
 
@@ -226,6 +229,7 @@ UNDECLARED = {
         ("GET", path): "for whoever is signed in; others are sent to sign in"
         for path in (
             "/account",
+            "/account/notifications",
             "/step-up",
             "/cli",
             "/t",
@@ -233,7 +237,6 @@ UNDECLARED = {
             "/account/profile",
             "/account/teams",
             "/account/billing",
-            "/account/notifications",
             "/account/delete",
             "/account/api-keys",
             "/account/api-keys/new",
@@ -260,6 +263,7 @@ UNDECLARED = {
             "/account/totp/remove",
             "/account/recovery-codes",
             "/account/identities/disconnect",
+            "/account/notifications",
             "/teams/new",
             "/account/password",
             "/account/name",
@@ -267,7 +271,6 @@ UNDECLARED = {
             "/account/email/cancel",
             "/account/export",
             "/account/delete",
-            "/account/notifications",
             "/account/api-access",
             "/account/api-keys/new",
             "/account/api-keys/{key_id}/change",

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from forebay.domain.people import accounts
-from forebay.domain.people.notification_kinds import MEANINGS, Kind
 from forebay.storage.tables import users
 from tests.api.cloud import Cloud
 from tests.web.browser import PASSWORD, Browser, give_password, with_session
@@ -78,22 +77,6 @@ def test_name_address_and_password(cloud: Cloud) -> None:
     assert "Your password is changed" in browser.follow().text
     assert other.get("/account").status_code == 303, "their other sessions have ended"
     assert Browser(cloud).sign_in(pat.email, "seven lamps by the river").status_code == 303
-
-
-def test_which_mails_come(cloud: Cloud) -> None:
-    browser = with_session(cloud, cloud.person("Pat"))
-    free = next(kind for kind in Kind if not MEANINGS[kind].is_required)
-    kept = next(kind for kind in Kind if MEANINGS[kind].is_required)
-    page = browser.get("/account/notifications").text
-    assert re.search(rf'name="on-{kept}"[^>]* checked disabled', page)
-    token = page.partition('name="csrf" value="')[2].partition('"')[0]
-    browser.post("/account/notifications", {"csrf": token, f"on-{free}": "yes"})
-    page = browser.follow().text
-    assert re.search(rf'name="on-{free}"[^>]* checked', page)
-    browser.post("/account/notifications", {"csrf": token})
-    page = browser.follow().text
-    assert not re.search(rf'name="on-{free}"[^>]* checked', page)
-    assert re.search(rf'name="on-{kept}"[^>]* checked', page), "what one must know comes anyway"
 
 
 def test_an_api_key_from_asking_for_it_to_its_end(cloud: Cloud) -> None:

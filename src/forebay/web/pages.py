@@ -18,6 +18,7 @@ from forebay.web.invitations import InvitationPages
 from forebay.web.launches import LaunchPages
 from forebay.web.live import Live
 from forebay.web.members import MemberPages
+from forebay.web.notifications import NotificationPages
 from forebay.web.offers import OfferPages
 from forebay.web.overview import OverviewPages
 from forebay.web.palette import PalettePages
@@ -72,4 +73,5 @@ def dashboard_pages(frame: Frame, labels: dict[str, str]) -> list[HTTPRouteHandl
         *SettingsPages(dashboard).handlers(),
         *AccountPages(dashboard, labels).handlers(),
         *ApiKeyPages(dashboard).handlers(),
+        *NotificationPages(dashboard).handlers(),
     ]

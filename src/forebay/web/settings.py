@@ -1,6 +1,7 @@
-"""Settings: one's own name and address, teams and balances, mails, and the end of the account.
+"""Settings: one's own name and address, teams and balances, and the end of the account.
 
-What guards the ways in is in `account.py`, keys for programs in `api_keys.py`; all of them are tabs of one page group.
+What guards the ways in is in `account.py`, keys for programs are in `api_keys.py`, mails in `notifications.py`: tabs of
+one page group.
 """
 
 from typing import Any
@@ -11,14 +12,13 @@ from sqlalchemy import Connection
 
 from forebay.domain.machines import accounts as machine_accounts
 from forebay.domain.machines import exports
-from forebay.domain.people import accounts, activity, addresses, notifications, teams
-from forebay.domain.people.notification_kinds import MEANINGS, Kind
+from forebay.domain.people import accounts, activity, addresses, teams
 from forebay.errors import ForebayError
 from forebay.web.dashboard import Dashboard
 from forebay.web.frame import Page, go
 from forebay.web.visits import Visit
 
-PROFILE, NOTIFICATIONS = "/account/profile", "/account/notifications"
+PROFILE = "/account/profile"
 
 
 class SettingsPages:
@@ -41,8 +41,6 @@ class SettingsPages:
             page("POST", "/account/delete", self.delete),
             page("GET", "/account/teams", self.show_teams),
             page("GET", "/account/billing", self.show_balances),
-            page("GET", NOTIFICATIONS, self.show_notifications),
-            page("POST", NOTIFICATIONS, self.choose_notifications),
         ]
 
     def enter(self, visit: Visit) -> Page:
@@ -163,21 +161,3 @@ class SettingsPages:
     def show_balances(self, visit: Visit) -> Page:
         """The balances of all my teams, each under its name."""
         return self.show(visit, "my_balances.html")
-
-    # What I am told of.
-
-    def show_notifications(self, visit: Visit) -> Page:
-        """Every kind of mail, and whether it comes."""
-        with self.frame.database.read() as connection:
-            chosen = notifications.choices(connection, visit.person.user_id)
-        kinds = [(kind, MEANINGS[kind], chosen[kind]) for kind in Kind]
-        return self.show(visit, "notifications.html", kinds=kinds)
-
-    def choose_notifications(self, visit: Visit) -> Page:
-        """Those that are ticked come, the others don't; what one must know comes anyway."""
-        wanted = {kind: f"on-{kind}" in visit.form for kind in Kind if not MEANINGS[kind].is_required}
-        with self.frame.begin(visit) as connection:
-            changed = notifications.choose(connection, visit.person.user_id, wanted)
-            chosen = {kind.value: is_on for kind, is_on in changed.items()}
-            self.note(connection, visit, "account.choose-notifications", chosen)
-        return self.done(visit, NOTIFICATIONS, "Your choice is kept.")
