@@ -172,6 +172,9 @@ class Settings:
         "https://api.stripe.com", "Address of Stripe's API. Plain http only on this machine's loopback: for tests."
     )
     company_name: str = setting("", "Who sells the credits, as it stands on receipts and statements.")
+    support_contact: str = setting(
+        "", "Where people who need an answer turn to, as pages show it: an address, a number."
+    )
     company_vat_number: str = setting("", "The VAT number of whoever sells them; on receipts and statements if set.")
 
     body_limit_bytes: int = setting(1024 * 1024, "Largest request body.")
