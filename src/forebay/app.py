@@ -87,7 +87,7 @@ class Forebay:
         self.sender = mail.sender(settings)
         self.worker: Worker | None = None
         self.providers: Mapping[str, Provider] = {}
-        self.looks = ProviderLooks(self.providers_to_look)
+        self.looks = ProviderLooks(lambda: self.providers)
         self.processor: PaymentProcessor | None = None
         self.public_url = public_url(settings, settings.port)
 
@@ -139,20 +139,15 @@ class Forebay:
         if self.settings.takes_cards:
             self.open_processor()
 
-    def providers_to_look(self) -> Mapping[str, Provider]:
-        """The providers of this process. One without a worker makes its own, as far as their machines are here."""
-        if not self.providers and self.worker is None:
-            self.providers = {
-                name: PROVIDERS[name](self.settings, self.cloud_id)
-                for name in self.settings.providers
-                if name in PROVIDERS and (name != "local" or self.is_local_host())
-            }
-        return self.providers
-
-    def is_local_host(self) -> bool:
-        """Whether local machines run on this host."""
+    def open_providers_to_look(self) -> None:
+        """Where somebody else is the worker: make the providers whose machines are here, to look into those."""
         with self.database.read() as connection:
-            return local_host.is_here(connection, this_host())
+            is_local = local_host.is_here(connection, this_host())
+        self.providers = {
+            name: PROVIDERS[name](self.settings, self.cloud_id)
+            for name in self.settings.providers
+            if name in PROVIDERS and (name != "local" or is_local)
+        }
 
     def build_worker(self, more: tuple[Reconciler, ...] = ()) -> Worker:
         """All reconcilers. `open_providers` comes first."""
@@ -464,6 +459,7 @@ def serve(forebay: Forebay, *, has_worker: bool, ready: Callable[[str], None]) -
                 forebay.open_providers(url)
                 forebay.build_worker((housekeeping,))
             else:
+                forebay.open_providers_to_look()
                 forebay.worker = Worker([housekeeping], forebay.clock)
             forebay.start_worker()
         except Exception as error:

@@ -11,6 +11,7 @@ from forebay.cli import (
     cards,
     invitations,
     login,
+    logs,
     members,
     notifications,
     offers,
@@ -40,7 +41,7 @@ app = typer.Typer(
 login.add_to(app)
 for noun in (teams, members, invitations, api_keys, ssh_keys, cards, auto_top_ups, notifications, webhooks):
     app.add_typer(noun.app)
-for several in (activity, balance, usage, transactions, statements, top_ups, start_again, offers, ssh):
+for several in (activity, balance, usage, transactions, statements, top_ups, start_again, offers, ssh, logs):
     several.add_to(app)
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)
