@@ -26,7 +26,7 @@ from forebay.domain.machines import lifecycle, local_host, volume_work
 from forebay.domain.machines.deployments import Limits
 from forebay.domain.money import card_set_ups, ledger, low_balance, payment_attempts
 from forebay.domain.money.receipts import Seller
-from forebay.domain.people import credentials
+from forebay.domain.people import credentials, webhook_deliveries
 from forebay.domain.people.public_addresses import Walls
 from forebay.outside import Outside
 from forebay.payments.base import PaymentProcessor
@@ -54,6 +54,7 @@ from forebay.worker.ssh_keys import SshKeyReconciler
 from forebay.worker.ssh_probe import answers
 from forebay.worker.volumes import VolumeReconciler
 from forebay.worker.webhooks import WebhookReconciler
+from forebay.worker.weekly_reports import WeeklyReportReconciler
 
 if TYPE_CHECKING:
     import uvicorn
@@ -202,7 +203,9 @@ class Forebay:
         """What brings the news: to people by mail, to programs by webhook."""
         what = self.database, self.clock
         outside = Outside(walls(self.settings))
+        weekly = WeeklyReportReconciler(*what, public_url=self.public_url, nudge=self.nudge)
         return [
+            *([weekly] if self.settings.weekly_report else []),
             NotificationReconciler(*what, public_url=self.public_url, nudge=self.nudge),
             WebhookReconciler(*what, outside, secret_key=self.secret_key, nudge=self.nudge),
             MailReconciler(self.database, self.sender, self.clock, public_url=self.public_url),
@@ -239,6 +242,7 @@ class Forebay:
                 volume_work.release_all(connection, now=self.clock.now())
                 payment_attempts.release_all(connection, now=self.clock.now())
                 card_set_ups.release_all(connection, now=self.clock.now())
+                webhook_deliveries.release_all(connection, now=self.clock.now())
                 Lease.drop_all(connection, leases)
         self.worker.start()
 

@@ -229,6 +229,7 @@ UNDECLARED = {
         ("GET", path): "for whoever is signed in; others are sent to sign in"
         for path in (
             "/account",
+            "/account/notifications",
             "/step-up",
             "/cli",
             "/t",
@@ -253,6 +254,7 @@ UNDECLARED = {
             "/account/totp/remove",
             "/account/recovery-codes",
             "/account/identities/disconnect",
+            "/account/notifications",
             "/teams/new",
         )
     },
