@@ -27,6 +27,7 @@ from forebay.web.sign_up import SignUpPages
 from forebay.web.ssh_keys import SshKeyPages
 from forebay.web.teams import TeamPages
 from forebay.web.visits import Visit
+from forebay.web.webhooks import WebhookPages
 
 
 def build(frame: Frame) -> tuple[list[HTTPRouteHandler], Callable[[], None]]:
@@ -69,5 +70,6 @@ def dashboard_pages(frame: Frame) -> list[HTTPRouteHandler]:
         *MemberPages(dashboard).handlers(),
         *SentInvitationPages(dashboard).handlers(),
         *TeamPages(dashboard).handlers(),
+        *WebhookPages(dashboard).handlers(),
         *ActivityPages(dashboard).handlers(),
     ]
