@@ -38,6 +38,11 @@ PAGES = {
     "deployment-terminate": "/t/vision-lab/deployments/{long}/terminate",
     "first-page": "/",
     "account": "/account",
+    "profile": "/account/profile",
+    "my-balances": "/account/billing",
+    "api-keys": "/account/api-keys",
+    "api-key-new": "/account/api-keys/new",
+    "notifications": "/account/notifications",
     "not-found": "/t/no-such-team",
 }
 

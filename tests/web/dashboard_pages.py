@@ -45,6 +45,7 @@ PAGES: dict[tuple[str, str], Permission] = {
         )
     },
     ("POST", "/t/{slug}/ssh-keys/{key_id}/delete"): Permission.manage_ssh_keys,
+    ("GET", "/t/{slug}/settings"): SEE,
     ("GET", "/t/{slug}/team"): SEE,
     ("GET", "/t/{slug}/team/permissions"): SEE,
     ("GET", "/t/{slug}/team/activity"): Permission.read_activity,

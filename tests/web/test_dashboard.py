@@ -16,7 +16,7 @@ from tests.web.dashboard_pages import OPERATE, PAGES
 from tests.web.stage import NASTY, Stage
 
 pytestmark = pytest.mark.slow
-LOOKED_AT = sorted(path for method, path in PAGES if method == "GET" and not path.endswith("/live"))
+LOOKED_AT = sorted(path for method, path in PAGES if method == "GET" and not path.endswith(("/live", "/settings")))
 QUERIES = {"/t/{slug}/deploy/new": "?offerId=memory-h100-1"}
 """What a page must be asked with to be there."""
 SENT = sorted(path for method, path in PAGES if method == "POST")
