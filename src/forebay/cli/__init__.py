@@ -9,6 +9,8 @@ from forebay.cli import (
     auto_top_ups,
     balance,
     cards,
+    deploy,
+    deployments,
     invitations,
     login,
     members,
@@ -38,9 +40,20 @@ app = typer.Typer(
     add_completion=True,
 )
 login.add_to(app)
-for noun in (teams, members, invitations, api_keys, ssh_keys, cards, auto_top_ups, notifications, webhooks):
+for noun in (
+    teams,
+    members,
+    invitations,
+    api_keys,
+    ssh_keys,
+    deployments,
+    cards,
+    auto_top_ups,
+    notifications,
+    webhooks,
+):
     app.add_typer(noun.app)
-for several in (activity, balance, usage, transactions, statements, top_ups, start_again, offers, ssh):
+for several in (activity, balance, usage, transactions, statements, top_ups, start_again, offers, deploy, ssh):
     several.add_to(app)
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)
