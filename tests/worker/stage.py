@@ -36,6 +36,7 @@ from forebay.worker.deployments import DeploymentReconciler
 from forebay.worker.idleness import IdlenessReconciler, Thresholds
 from forebay.worker.mails import MailReconciler
 from forebay.worker.planned_ends import PlannedEndReconciler
+from forebay.worker.prices import PriceReconciler
 from forebay.worker.sightings import SightingReconciler
 from forebay.worker.ssh_keys import SshKeyReconciler
 
@@ -145,8 +146,16 @@ class Forebay:
             nudge=self.nudged.add,
             executor=executor or AtOnce(),
         )
+        self.prices = PriceReconciler(database, clock, self.guard, nudge=self.nudged.add)
         self.cycle = CycleReconciler(
-            database, clock, self.sightings, self.guard, cycle_seconds=60, rules=RULES, nudge=self.nudged.add
+            database,
+            clock,
+            self.sightings,
+            self.guard,
+            cycle_seconds=60,
+            rules=RULES,
+            prices=self.prices,
+            nudge=self.nudged.add,
         )
         self.keys = SshKeyReconciler(database, providers, clock, executor=AtOnce())
         self.mails = MailReconciler(database, outbox, clock)
