@@ -29,6 +29,7 @@ from forebay.web.sign_up import SignUpPages
 from forebay.web.ssh_keys import SshKeyPages
 from forebay.web.teams import TeamPages
 from forebay.web.visits import Visit
+from forebay.web.volumes import VolumePages
 from forebay.web.webhooks import WebhookPages
 
 
@@ -66,6 +67,7 @@ def dashboard_pages(frame: Frame, labels: dict[str, str]) -> list[HTTPRouteHandl
         *OfferPages(dashboard).handlers(),
         *LaunchPages(dashboard).handlers(),
         *DeploymentPages(dashboard).handlers(),
+        *VolumePages(dashboard).handlers(),
         *SshKeyPages(dashboard).handlers(),
         *MemberPages(dashboard).handlers(),
         *SentInvitationPages(dashboard).handlers(),
