@@ -23,7 +23,7 @@ from forebay.domain.machines.deployments import Limits
 from forebay.domain.money import card_set_ups, ledger, low_balance, payment_attempts
 from forebay.domain.money.receipts import Seller
 from forebay.domain.people import credentials, webhook_deliveries
-from forebay.domain.people.public_addresses import Walls
+from forebay.domain.people.public_addresses import walls_of
 from forebay.host import listen, make_private_folder, public_url, read_secret_key, this_host
 from forebay.outside import Outside
 from forebay.payments.base import PaymentProcessor
@@ -207,7 +207,7 @@ class Forebay:
     def telling_reconcilers(self) -> list[Reconciler]:
         """What brings the news: to people by mail, to programs by webhook."""
         what = self.database, self.clock
-        outside = Outside(walls(self.settings))
+        outside = Outside(walls_of(self.settings))
         weekly = WeeklyReportReconciler(*what, public_url=self.public_url, nudge=self.nudge)
         return [
             *([weekly] if self.settings.weekly_report else []),
@@ -282,11 +282,6 @@ class Forebay:
         self.database.close()
         if self.folder_lock is not None:
             self.folder_lock.close()
-
-
-def walls(settings: Settings) -> Walls:
-    """Where webhooks may lead."""
-    return Walls(settings.webhook_open_networks, settings.webhook_allow_http)
 
 
 def make_stripe(settings: Settings) -> PaymentProcessor:
