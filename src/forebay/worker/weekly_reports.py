@@ -14,7 +14,7 @@ class WeeklyReportReconciler:
     """See the module."""
 
     name = "weekly-reports"
-    interval_seconds = 300.0
+    interval_seconds = 60.0
 
     def __init__(
         self,
@@ -37,6 +37,9 @@ class WeeklyReportReconciler:
         week = weekly_reports.week_before(now)
         if self.done == week.key or not weekly_reports.is_time(week, now):
             return 0
+        with self.database.read() as connection:
+            if not weekly_reports.is_charged(connection, week):
+                return 0
         after, failures = "", []
         while True:
             with self.database.read() as connection:

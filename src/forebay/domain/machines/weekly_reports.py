@@ -20,7 +20,7 @@ from forebay.domain.people.letters import Letter, plain
 from forebay.domain.people.notification_kinds import Kind
 from forebay.domain.people.notifications import KEEPERS, SETTINGS_PAGE
 from forebay.storage.database import upsert_insert
-from forebay.storage.tables import deployments, segments, teams, weekly_reports
+from forebay.storage.tables import cycles, deployments, segments, teams, weekly_reports
 
 WEEK = timedelta(days=7)
 DUE = timedelta(hours=8)
@@ -66,6 +66,13 @@ def week_before(now: datetime) -> Week:
 def is_time(week: Week, now: datetime) -> bool:
     """Whether its report may be sent now."""
     return week.ends_at + DUE <= now < week.ends_at + DUE + LATEST
+
+
+def is_charged(connection: Connection, week: Week) -> bool:
+    """Whether a whole deduction cycle lies behind the week: after an outage its last hours are still to be charged."""
+    last = sa.select(cycles.c.started_at).where(cycles.c.finished_at.is_not(None)).order_by(cycles.c.id.desc()).limit(1)
+    started_at = connection.execute(last).scalar()
+    return started_at is not None and started_at >= week.ends_at
 
 
 def due_teams(connection: Connection, week: Week, *, after: str = "", limit: int = 100) -> Sequence[str]:
