@@ -246,7 +246,11 @@ def keys(person: Terminal, team: dict[str, Any], folder: Path) -> None:
     assert "SHA256:" in person.types("ssh-keys", "add", public, "--name", "laptop")
     assert "laptop" in person.types("ssh-keys", "list")
     assert "is removed" in person.types("ssh-keys", "remove", "laptop", answer="y")
-    # With machines: test_ssh.py.
+    # With machines: test_ssh.py, and tests/cli.
+    assert "There is no machine 'train'" in person.types("logs", "train", status=4)
+    assert "There is no machine 'train'" in person.types("ssh-keys", "on", "train", status=4)
+    assert "There is no machine 'train'" in person.types("ssh-keys", "set", "train", "--add", "laptop", status=4)
+    assert "There is no SSH key" in person.types("ssh-keys", "delete", "nobody", answer="y", status=4)
     assert "Nothing that can be launched" in person.types("offers")
     assert person.json("offers")["data"] == []
     assert "There is no machine 'train'" in person.types("ssh", "train", status=4)

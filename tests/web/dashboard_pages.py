@@ -29,6 +29,21 @@ PAGES: dict[tuple[str, str], Permission] = {
     ("GET", "/t/{slug}/ssh-keys/add"): Permission.manage_ssh_keys,
     ("POST", "/t/{slug}/ssh-keys/add"): Permission.manage_ssh_keys,
     ("GET", "/t/{slug}/ssh-keys/{key_id}/delete"): Permission.manage_ssh_keys,
+    **{
+        (method, f"/t/{{slug}}/team/webhooks{path}"): Permission.manage_webhooks
+        for method, path in (
+            ("GET", ""),
+            ("GET", "/add"),
+            ("POST", "/add"),
+            ("GET", "/{webhook_id}"),
+            ("POST", "/{webhook_id}/test"),
+            ("POST", "/{webhook_id}/enable"),
+            ("POST", "/{webhook_id}/disable"),
+            ("POST", "/{webhook_id}/rotate"),
+            ("GET", "/{webhook_id}/delete"),
+            ("POST", "/{webhook_id}/delete"),
+        )
+    },
     ("POST", "/t/{slug}/ssh-keys/{key_id}/delete"): Permission.manage_ssh_keys,
     ("GET", "/t/{slug}/settings"): SEE,
     ("GET", "/t/{slug}/team"): SEE,

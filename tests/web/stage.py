@@ -62,6 +62,9 @@ class Stage:
         for team in (self.speech, self.fresh):
             cloud.join(team, self.rita, Role.member)
         self.key = cloud.ssh_key(self.lab, self.olga)
+        hook = {"url": "https://hooks.example.org/x", "name": NASTY, "kinds": ["limit.met"]}
+        made = cloud.post(f"/api/teams/{self.lab}/webhooks", self.olga.key, hook).ok(201)
+        self.webhook = str(made["id"])
         self.speech_key = cloud.ssh_key(self.speech, self.olga)
         self.machines = self.month()
         self.volume = self.store()

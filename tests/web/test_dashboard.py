@@ -46,6 +46,7 @@ def address(stage: Stage, path: str, slug: str = "vision-lab") -> str:
         "slug": slug,
         "deployment_id": stage.machines["running"],
         "key_id": stage.key,
+        "webhook_id": stage.webhook,
         "user_id": stage.mia.id,
         "invitation_id": ABSENT,
         "volume_id": stage.volume,

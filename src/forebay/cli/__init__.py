@@ -13,6 +13,7 @@ from forebay.cli import (
     deployments,
     invitations,
     login,
+    logs,
     members,
     notifications,
     offers,
@@ -53,7 +54,7 @@ for noun in (
     webhooks,
 ):
     app.add_typer(noun.app)
-for several in (activity, balance, usage, transactions, statements, top_ups, start_again, offers, deploy, ssh):
+for several in (activity, balance, usage, transactions, statements, top_ups, start_again, offers, deploy, ssh, logs):
     several.add_to(app)
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)

@@ -30,6 +30,7 @@ from forebay.web.ssh_keys import SshKeyPages
 from forebay.web.teams import TeamPages
 from forebay.web.visits import Visit
 from forebay.web.volumes import VolumePages
+from forebay.web.webhooks import WebhookPages
 
 
 def build(frame: Frame) -> tuple[list[HTTPRouteHandler], Callable[[], None]]:
@@ -71,6 +72,7 @@ def dashboard_pages(frame: Frame, labels: dict[str, str]) -> list[HTTPRouteHandl
         *MemberPages(dashboard).handlers(),
         *SentInvitationPages(dashboard).handlers(),
         *TeamPages(dashboard).handlers(),
+        *WebhookPages(dashboard).handlers(),
         *ActivityPages(dashboard).handlers(),
         *SettingsPages(dashboard).handlers(),
         *AccountPages(dashboard, labels).handlers(),
