@@ -23,7 +23,7 @@ from forebay.domain.machines.deployments import Limits
 from forebay.domain.money import card_set_ups, ledger, low_balance, payment_attempts
 from forebay.domain.money.receipts import Seller
 from forebay.domain.people import credentials, webhook_deliveries
-from forebay.domain.people.public_addresses import Walls
+from forebay.domain.people.public_addresses import walls_of
 from forebay.host import listen, make_private_folder, public_url, read_secret_key, this_host
 from forebay.outside import Outside
 from forebay.payments.base import PaymentProcessor
@@ -88,7 +88,7 @@ class Forebay:
         self.sender = mail.sender(settings)
         self.worker: Worker | None = None
         self.providers: Mapping[str, Provider] = {}
-        self.looks = ProviderLooks(self.providers_to_look)
+        self.looks = ProviderLooks(lambda: self.providers)
         self.processor: PaymentProcessor | None = None
         self.public_url = public_url(settings, settings.port)
 
@@ -141,20 +141,15 @@ class Forebay:
         if self.settings.takes_cards:
             self.open_processor()
 
-    def providers_to_look(self) -> Mapping[str, Provider]:
-        """The providers of this process. One without a worker makes its own, as far as their machines are here."""
-        if not self.providers and self.worker is None:
-            self.providers = {
-                name: PROVIDERS[name](self.settings, self.cloud_id)
-                for name in self.settings.providers
-                if name in PROVIDERS and (name != "local" or self.is_local_host())
-            }
-        return self.providers
-
-    def is_local_host(self) -> bool:
-        """Whether local machines run on this host."""
+    def open_providers_to_look(self) -> None:
+        """Where somebody else is the worker: make the providers whose machines are here, to look into those."""
         with self.database.read() as connection:
-            return local_host.is_here(connection, this_host())
+            is_local = local_host.is_here(connection, this_host())
+        self.providers = {
+            name: PROVIDERS[name](self.settings, self.cloud_id)
+            for name in self.settings.providers
+            if name in PROVIDERS and (name != "local" or is_local)
+        }
 
     def build_worker(self, more: tuple[Reconciler, ...] = ()) -> Worker:
         """All reconcilers. `open_providers` comes first."""
@@ -212,7 +207,7 @@ class Forebay:
     def telling_reconcilers(self) -> list[Reconciler]:
         """What brings the news: to people by mail, to programs by webhook."""
         what = self.database, self.clock
-        outside = Outside(walls(self.settings))
+        outside = Outside(walls_of(self.settings))
         weekly = WeeklyReportReconciler(*what, public_url=self.public_url, nudge=self.nudge)
         return [
             *([weekly] if self.settings.weekly_report else []),
@@ -287,11 +282,6 @@ class Forebay:
         self.database.close()
         if self.folder_lock is not None:
             self.folder_lock.close()
-
-
-def walls(settings: Settings) -> Walls:
-    """Where webhooks may lead."""
-    return Walls(settings.webhook_open_networks, settings.webhook_allow_http)
 
 
 def make_stripe(settings: Settings) -> PaymentProcessor:
@@ -414,6 +404,7 @@ def serve(forebay: Forebay, *, has_worker: bool, ready: Callable[[str], None]) -
                 forebay.open_providers(url)
                 forebay.build_worker((housekeeping,))
             else:
+                forebay.open_providers_to_look()
                 forebay.worker = Worker([housekeeping], forebay.clock)
             forebay.start_worker()
         except Exception as error:

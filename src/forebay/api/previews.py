@@ -67,7 +67,7 @@ class LaunchPreview(Wire):
     storage_cost: Price
     """Of its disk, while the machine is stopped."""
     volumes_cost: Price
-    """Of the volumes that it would have, which cost that without it too: the burn has it already."""
+    """Of the volumes in `volumeIds`, with this machine or without: it is in `burnPerHour` already."""
     hold: float
     """What would be set aside at the launch, and is used up first."""
     balance: float

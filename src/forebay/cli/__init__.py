@@ -13,6 +13,7 @@ from forebay.cli import (
     deployments,
     invitations,
     login,
+    logs,
     members,
     notifications,
     offers,
@@ -24,6 +25,7 @@ from forebay.cli import (
     top_ups,
     transactions,
     usage,
+    volumes,
     webhooks,
 )
 from forebay.cli.commands import audit, backup, database, docs, doctor, operator, payments, serve
@@ -47,13 +49,14 @@ for noun in (
     api_keys,
     ssh_keys,
     deployments,
+    volumes,
     cards,
     auto_top_ups,
     notifications,
     webhooks,
 ):
     app.add_typer(noun.app)
-for several in (activity, balance, usage, transactions, statements, top_ups, start_again, offers, deploy, ssh):
+for several in (activity, balance, usage, transactions, statements, top_ups, start_again, offers, deploy, ssh, logs):
     several.add_to(app)
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forebay.cli.completion import offer_names
+from forebay.cli.completion import offer_names, volume_names
 from forebay.cli.deployments import await_running, tell_how_it_is
 from forebay.cli.ending import REFUSED, USAGE, end
 from forebay.cli.figures import dollars
@@ -59,7 +59,10 @@ def deploy(
     kind: Annotated[str | None, typer.Option("--type", help="SPOT, where the offer can be launched so.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE; may be given several times.")] = None,
     volume: Annotated[
-        list[str] | None, typer.Option(help="A volume of the team, by name or id; may be given several times.")
+        list[str] | None,
+        typer.Option(
+            help="A volume of the team, by name or id; may be given several times.", autocompletion=volume_names
+        ),
     ] = None,
     port: Annotated[
         list[int] | None, typer.Option(help="A TCP port to be reached from outside; may be given several times.")

@@ -29,6 +29,8 @@ from forebay.web.sign_up import SignUpPages
 from forebay.web.ssh_keys import SshKeyPages
 from forebay.web.teams import TeamPages
 from forebay.web.visits import Visit
+from forebay.web.volumes import VolumePages
+from forebay.web.webhooks import WebhookPages
 
 
 def build(frame: Frame) -> tuple[list[HTTPRouteHandler], Callable[[], None]]:
@@ -65,10 +67,12 @@ def dashboard_pages(frame: Frame, labels: dict[str, str]) -> list[HTTPRouteHandl
         *OfferPages(dashboard).handlers(),
         *LaunchPages(dashboard).handlers(),
         *DeploymentPages(dashboard).handlers(),
+        *VolumePages(dashboard).handlers(),
         *SshKeyPages(dashboard).handlers(),
         *MemberPages(dashboard).handlers(),
         *SentInvitationPages(dashboard).handlers(),
         *TeamPages(dashboard).handlers(),
+        *WebhookPages(dashboard).handlers(),
         *ActivityPages(dashboard).handlers(),
         *SettingsPages(dashboard).handlers(),
         *AccountPages(dashboard, labels).handlers(),

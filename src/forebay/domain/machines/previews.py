@@ -46,7 +46,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     minimum_micros: int
     """What the minimum runtime costs."""
     volumes_rate_micros: int
-    """What the team's volumes that the order names cost an hour, which they do without the machine too."""
+    """What the volumes that it is to have cost an hour, with this machine or without: it is in `before` already."""
     before: Outlook
     after: Outlook
     first_terminable_at: datetime | None
