@@ -156,6 +156,7 @@ def test_every_command_as_a_person_runs_it(server: Cloud, tmp_path: Path) -> Non
     invited(server, person, otto, admin, tmp_path)
     keys(person, team, tmp_path)
     money(server, person)
+    stored(person)
     news(person)
     assert "team.create" in person.types("activity", "--mine")
     assert person.json("activity", "--team", team["id"])["total"] > 0
@@ -262,6 +263,19 @@ def keys(person: Terminal, team: dict[str, Any], folder: Path) -> None:
     for words in (["show"], ["watch"], ["stop"], ["start"], ["terminate"], ["rename", "x"], ["label", "a=b"]):
         assert "There is no machine" in person.types("deployments", words[0], "train", *words[1:], status=4)
     assert "There is no machine" in person.types("deployments", "plan", "train", "--max-cost", "5", status=4)
+
+
+def stored(person: Terminal) -> None:
+    """Volumes, where nobody keeps any; with machines: test_volumes.py."""
+    assert person.json("volumes")["total"] == 0
+    assert person.json("volumes", "regions")["regions"] == []
+    assert "Status" in person.types("volumes", "list")
+    assert "No provider here keeps volumes" in person.types("volumes", "create", "data", "1", status=1)
+    assert "keeps no volumes" in person.types("volumes", "create", "data", "1", "--provider", "local", status=1)
+    for words in (("grow", "data", "2"), ("rename", "data", "x"), ("delete", "data")):
+        assert "There is no volume 'data'" in person.types("volumes", *words, status=4)
+    for verb in ("attach", "detach"):
+        assert "There is no volume 'data'" in person.types("volumes", verb, "data", "train", status=4)
 
 
 def money(server: Cloud, person: Terminal) -> None:

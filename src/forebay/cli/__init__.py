@@ -25,6 +25,7 @@ from forebay.cli import (
     top_ups,
     transactions,
     usage,
+    volumes,
     webhooks,
 )
 from forebay.cli.commands import audit, backup, database, docs, doctor, operator, payments, serve
@@ -48,6 +49,7 @@ for noun in (
     api_keys,
     ssh_keys,
     deployments,
+    volumes,
     cards,
     auto_top_ups,
     notifications,
