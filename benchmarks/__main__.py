@@ -11,6 +11,7 @@ BENCHMARKS = {
     "cycle": "deduction",
     "access": "access",
     "usage": "usage",
+    "top-ups": "auto_top_ups",
 }
 """What can be asked for, and the module whose `run` measures it."""
 

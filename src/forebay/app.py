@@ -39,10 +39,12 @@ from forebay.worker.clock_guard import ClockGuard
 from forebay.worker.deduction_cycle import CycleReconciler
 from forebay.worker.deployments import DeploymentReconciler
 from forebay.worker.housekeeping import HousekeepingReconciler
+from forebay.worker.idleness import IdlenessReconciler, Thresholds
 from forebay.worker.loop import Reconciler, Worker
 from forebay.worker.mails import MailReconciler
 from forebay.worker.payment_events import PaymentEventReconciler
 from forebay.worker.payments import PaymentReconciler
+from forebay.worker.planned_ends import PlannedEndReconciler
 from forebay.worker.sightings import SightingReconciler
 from forebay.worker.ssh_keys import SshKeyReconciler
 from forebay.worker.ssh_probe import answers
@@ -158,6 +160,15 @@ class Forebay:
                     guard,
                     cycle_seconds=settings.cycle_seconds,
                     rules=low_balance.rules_of(settings, self.public_url),
+                    nudge=self.nudge,
+                ),
+                PlannedEndReconciler(database, clock, guard, nudge=self.nudge),
+                IdlenessReconciler(
+                    database,
+                    self.providers,
+                    clock,
+                    Thresholds(cpu=settings.idle_cpu_percent / 100, gpu=settings.idle_gpu_percent / 100),
+                    interval_seconds=settings.idle_look_seconds,
                     nudge=self.nudge,
                 ),
                 SshKeyReconciler(database, self.providers, clock),

@@ -88,6 +88,9 @@ class Settings:
     mail_from: str = setting("Forebay <forebay@localhost>", "Sender of the mails.")
 
     cycle_seconds: int = setting(60, "Seconds between two deduction cycles (10 in the demo).")
+    idle_look_seconds: int = setting(30, "Seconds between two looks at which machines are in use (10 in the demo).")
+    idle_cpu_percent: int = setting(5, "Below so much of one processor a machine is idle, if nobody works in it.")
+    idle_gpu_percent: int = setting(5, "Below so much of its busiest GPU a machine is idle, where NVML can say.")
     minimum_launch_micros: int = setting(
         3_000_000,
         "Available credits a launch needs, in micro-dollars ($3), or the price of the minimum runtime if that is more.",
@@ -268,6 +271,7 @@ def refuse_unusable_numbers(settings: Settings) -> None:
     """Raise InvalidSetting for a number that is out of its bounds."""
     for name in (
         "cycle_seconds",
+        "idle_look_seconds",
         "session_days",
         "session_idle_days",
         "launch_timeout_seconds",
@@ -342,6 +346,7 @@ def read(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
     values |= {name: value for name, value in overrides.items() if value is not None}
     if values.get("demo"):
         values.setdefault("cycle_seconds", 10)
+        values.setdefault("idle_look_seconds", 10)
         values.setdefault("rate_limit_creations", 1000)
     return Settings(**values)
 

@@ -20,7 +20,7 @@ FIELDS = {
     "startedAt", "stoppedAt", "lastCreditDeduction", "totalCost", "hourlyRate", "originalHourlyRate",
     "discountPercentage", "hasDiscount", "vcpus", "memory", "storage", "sshCommand", "sshPort", "portForwards",
     "hostKeys", "volumeIds", "kubernetesAddon", "createdAt", "teamId", "createdBy", "error", "labels", "accruedCost",
-    "terminateAt", "maxCost", "autoStopMinutes",
+    "terminateAt", "maxCost", "autoStopMinutes", "autoStopAction",
 }  # fmt: skip
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
@@ -44,7 +44,7 @@ def test_a_new_machine_is_deploying_and_cannot_be_reached_yet(cloud: Cloud) -> N
         "storage": 20, "sshCommand": None, "sshPort": None, "portForwards": [], "hostKeys": [], "volumeIds": [],
         "kubernetesAddon": None, "createdAt": made["createdAt"], "teamId": pat.team, "createdBy": pat.id,
         "error": None, "labels": {"run": "7"}, "accruedCost": 0.0, "terminateAt": None, "maxCost": None,
-        "autoStopMinutes": None,
+        "autoStopMinutes": None, "autoStopAction": None,
     }  # fmt: skip
     assert cloud.get(f"/api/deployments/{made['id']}", pat.key).ok() == made
 

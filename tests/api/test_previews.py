@@ -135,6 +135,9 @@ def test_warnings_of_an_offer_and_of_auto_top_up(own_cloud: Cloud) -> None:
     wish = {"offerId": "memory-spot", "instanceType": "SPOT"}
     found = previewed(cloud, pat, **wish)
     assert [warning["code"] for warning in found["warnings"]] == ["SPOT", "SIMULATED", "NO_PAUSE"]
+    assert previewed(cloud, pat, maxCost=3.6, **wish)["warnings"][0]["message"] == (
+        "It is terminated after about 1 hour, on 2026-03-01T13:00:00Z, when it has cost what it may."
+    )
     agree(cloud, pat, day_ceiling_charges=1, month_ceiling_micros=60 * DOLLAR)
     order = cloud.order(pat.team, cloud.ssh_key(pat.team, pat), **wish)
     said = {warning["code"]: warning["message"] for warning in cloud.post(PATH, pat.session, order).ok()["warnings"]}

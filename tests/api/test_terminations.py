@@ -1,5 +1,8 @@
 """`DELETE /api/deployments/{id}` and whether it is possible now: the refusals that clients know by heart."""
 
+from datetime import timedelta
+
+from forebay.domain.people.roles import Role
 from tests.api.cloud import ABSENT, Cloud
 
 MINIMUM = {"offerId": "memory-minimum"}
@@ -99,14 +102,46 @@ def test_two_terminations_at_once_charge_once(cloud: Cloud) -> None:
     assert cloud.get("/api/balance", pat.key).ok()["teams"][0]["balance"] == 99.99
 
 
-def test_a_scheduled_termination_comes_later_and_is_refused_by_name(cloud: Cloud) -> None:
+def test_when_allowed_is_at_once_outside_the_minimum_runtime(cloud: Cloud) -> None:
     pat = cloud.person()
     path = f"/api/deployments/{cloud.running(pat)['id']}"
-    refusal = cloud.send("DELETE", f"{path}?when=allowed", pat.key).refused(400, "NOT_SUPPORTED")
-    assert set(refusal["details"]) == {"when"}
     assert set(cloud.send("DELETE", f"{path}?when=never", pat.key).json["details"]) == {"when"}
-    assert cloud.get(path, pat.key).ok()["status"] == "running"
-    cloud.send("DELETE", f"{path}?when=now", pat.key).ok()
+    ended = cloud.send("DELETE", f"{path}?when=allowed", pat.key).ok()
+    assert ended["message"] == "Instance destruction initiated"
+    assert (ended["deployment"]["status"], set(ended["deployment"])) == ("terminated", {"id", "status", "stoppedAt"})
+    cloud.send("DELETE", f"{path}?when=allowed", pat.key).refused(400, "CANNOT_TERMINATE")
+
+
+def test_when_allowed_is_planned_inside_the_minimum_runtime(cloud: Cloud) -> None:
+    pat, mia = cloud.person(), cloud.person("Mia")
+    cloud.join(pat.team, mia, Role.member)
+    kept, spared = (f"/api/deployments/{cloud.running(pat, **MINIMUM)['id']}" for _ in range(2))
+    cloud.send("DELETE", f"{kept}?when=allowed", mia.key).refused(403, "FORBIDDEN")
+    cloud.clock.forward(minutes=3)
+    at = (cloud.clock.now() + timedelta(minutes=17)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    for path in (kept, kept, spared):
+        planned = cloud.send("DELETE", f"{path}?when=allowed", pat.key).ok()
+        shown = cloud.get(path, pat.key).ok()
+        assert planned == {
+            "message": f"Instance destruction scheduled for {at}",
+            "deployment": {"id": shown["id"], "status": "running", "stoppedAt": None, "terminateAt": at},
+        }
+        assert (shown["status"], shown["terminateAt"]) == ("running", at)
+    assert cloud.send("PATCH", spared, pat.key, {"terminateAt": None}).ok()["terminateAt"] is None
+    events = [event["kind"] for event in cloud.get(f"{kept}/events", pat.key).ok()["events"]]
+    assert events[:2] == ["schedule", "running"], "asked twice, planned once"
+    cloud.clock.forward(minutes=16, seconds=59)
+    cloud.run("planned-ends")
+    assert cloud.get(kept, pat.key).ok()["status"] == "running"
+    cloud.clock.forward(seconds=3)
+    cloud.run("planned-ends")
+    ended = cloud.get(kept, pat.key).ok()
+    assert (ended["status"], ended["stoppedAt"]) == ("terminated", at)
+    assert cloud.get(spared, pat.key).ok()["status"] == "running"
+    actions = [(row.action, row.user_id) for row in cloud.activity(pat.team) if row.object_id == ended["id"]]
+    assert actions == [
+        ("deployment.launch", pat.id), ("deployment.schedule", pat.id), ("deployment.terminate", None)
+    ]  # fmt: skip
 
 
 def test_another_teams_machine_is_nobodys(cloud: Cloud) -> None:

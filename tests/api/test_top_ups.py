@@ -76,6 +76,11 @@ def test_a_card_is_saved_charged_and_deleted(shop: Shop) -> None:
         (second, False, "4242"),
     ]
     assert "paymentMethodId" not in found["cards"][0]
+    billing = shop.get("/billing")
+    assert (billing["takesCards"], billing["noCardsBecause"], billing["cards"]) == (True, None, found["cards"])
+    member = shop.cloud.person("Mia")
+    shop.cloud.join(shop.pat.team, member, Role.member)
+    assert shop.cloud.get(f"{shop.path}/billing", member.session).ok()["cards"] is None
     made = shop.top_up()
     assert (made["state"], made["isOpen"], made["amount"], made["cardId"]) == ("succeeded", False, 50, first)
     assert shop.balance == 50
@@ -246,7 +251,11 @@ def test_a_cloud_without_payments_says_who_can_set_them_up(cloud: Cloud) -> None
         refusal = cloud.post(f"{path}/{where}", pat.session, body).refused(409, "PAYMENTS_NOT_SET_UP")
         assert "FOREBAY_STRIPE_SECRET_KEY" in refusal["error"]
         assert refusal["details"]["whoCanDoIt"] == ["operator"]
-        assert cloud.get(f"{path}/{where}", pat.session).ok()["takesCards"] is False
+    mia = cloud.person("Mia")
+    cloud.join(pat.team, mia, Role.member)
+    for where, who in (("cards", pat), ("top-ups", pat), ("billing", pat), ("billing", mia)):
+        found = cloud.get(f"{path}/{where}", who.session).ok()
+        assert (found["takesCards"], found["noCardsBecause"]) == (False, refusal["error"])
 
 
 def test_a_card_that_expires_is_told_of_once(shop: Shop) -> None:

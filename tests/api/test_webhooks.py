@@ -1,6 +1,7 @@
 """Events of the processor, by webhook and by poll: whatever reaches us, our books are what the processor's are."""
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -90,7 +91,8 @@ def paid(shop: Shop, key: str, **body: Any) -> str:
         return str(connection.execute(sa.select(rows.c.payment_intent_id).where(rows.c.id == made["id"])).scalar_one())
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.grows
+@pytest.mark.parametrize("seed", range(100 if os.environ.get("PROVE") else 4))
 def test_duplicates_delays_and_any_order_come_to_the_same(shop: Shop, relay: Relay, seed: int) -> None:
     relay.chance.seed(seed)
     shop.card()

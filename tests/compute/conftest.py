@@ -5,6 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +55,30 @@ class Lab:
 
     def ssh(self, instance: Instance, command: str) -> subprocess.CompletedProcess[str]:
         """Run a command on a machine, trusting only the host keys that it reported."""
+        return subprocess.run(
+            self.command(instance, command), capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+        )
+
+    def command(self, instance: Instance, command: str) -> list[str]:
+        """How a command on a machine is run."""
         known = self.key.with_name("known_hosts")
         place = f"[{instance.address}]:{instance.ssh_port}"
         known.write_text("".join(f"{place} {host_key}\n" for host_key in instance.host_keys))
-        return subprocess.run(
-            ["ssh", "-F", "none", "-i", str(self.key), "-p", str(instance.ssh_port), "-o", "BatchMode=yes", "-o",
-             f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=5", "-o",
-             "LogLevel=ERROR", f"{instance.user}@{instance.address}", command],
-            capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False,
-        )  # fmt: skip
+        return [
+            "ssh", "-F", "none", "-i", str(self.key), "-p", str(instance.ssh_port), "-o", "BatchMode=yes", "-o",
+            f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=5", "-o",
+            "LogLevel=ERROR", f"{instance.user}@{instance.address}", command,
+        ]  # fmt: skip
+
+    @contextmanager
+    def session(self, instance: Instance, command: str) -> Iterator[None]:
+        """A command that runs on a machine meanwhile, without a terminal."""
+        process = subprocess.Popen(self.command(instance, command), stdin=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
 
     def says(self, instance: Instance, command: str) -> str:
         """What a command prints on a machine; it must succeed."""

@@ -215,6 +215,22 @@ def test_a_notice_ends_no_machine_and_may_be_repeated(provider: Provider, spec: 
     assert observed(provider) == {"one": InstanceState.stopped}
 
 
+def test_usage_is_of_what_was_seen_to_run(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:
+    for name in ("one", "two"):
+        provider.launch(spec(name))
+    assert observed(provider) == dict.fromkeys(("one", "two"), InstanceState.running)
+    first = {usage.deployment_id: usage for usage in provider.usage()}
+    second = {usage.deployment_id: usage for usage in provider.usage()}
+    assert set(first) == set(second) == {"one", "two"}
+    for name, usage in first.items():
+        assert 0 <= usage.cpu_seconds <= second[name].cpu_seconds < PATIENCE_SECONDS
+        assert (usage.gpu_busy, usage.untouched_seconds) == (None, None)
+    provider.stop("one")
+    assert [usage.deployment_id for usage in provider.usage()] == ["two"]
+    assert observed(provider) == {"one": InstanceState.stopped, "two": InstanceState.running}
+    assert [usage.deployment_id for usage in provider.usage()] == ["two"]
+
+
 def test_what_is_gone_cannot_be_brought_back(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:
     assert provider.inspect("gone") is None
     provider.stop("gone")

@@ -17,7 +17,16 @@ from typing import Any
 
 import pytest
 
-from forebay.compute.base import CloudInit, InstanceState, OutOfStock, ProviderUnavailable, Rejected, Shell, WriteFile
+from forebay.compute.base import (
+    CloudInit,
+    InstanceState,
+    OutOfStock,
+    ProviderUnavailable,
+    Rejected,
+    Shell,
+    Usage,
+    WriteFile,
+)
 from forebay.compute.local import container
 from forebay.compute.local.gpus import SIMULATED_COUNT
 from forebay.compute.local.placement import place
@@ -357,3 +366,45 @@ def test_a_notice_is_a_file_a_line_on_terminals_and_sigterm_to_what_people_run(l
     lab.provider.stop("reclaimed")
     lab.provider.start("reclaimed")
     assert lab.says(lab.ready("reclaimed"), "ls /run/forebay") == ""
+
+
+def test_use_is_seen_in_processor_time_keys_and_sessions_without_a_terminal(lab: Lab) -> None:
+    machine = lab.launch("used")
+
+    def usage() -> Usage:
+        lab.provider.observe()
+        [found] = [each for each in lab.provider.usage() if each.deployment_id == "used"]
+        return found
+
+    assert usage().untouched_seconds is None, "nobody is there"
+    before = usage().cpu_seconds
+    lab.says(machine, "timeout 1 sh -c 'while :; do :; done'; true")
+    burnt = usage().cpu_seconds - before
+    assert 0.3 < burnt < 3
+    shell = lab.provider.open_shell("used")
+    answered(shell, "true")
+    assert usage().untouched_seconds == 0, "somebody types"
+    lab.says(machine, "touch -a -d '1 hour ago' /dev/pts/0")
+    untouched = usage().untouched_seconds
+    assert untouched is not None
+    assert 3500 < untouched < 3700, "a terminal is open, and nobody types"
+    at = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+    lab.says(machine, "setsid sleep 600 >/dev/null 2>&1 </dev/null & touch /root/begun")
+    lab.provider.warn("used", "Idle: it is stopped unless it is used", at, is_final=False)
+    text = b""
+    while part := shell.read(1):
+        text += part
+    assert b"it is stopped unless it is used (2030-01-02T03:04:05Z)" in text
+    assert lab.says(machine, "pgrep -c sleep; cat /run/forebay/notice").startswith("2\n{"), "it goes on as before"
+    still = usage().untouched_seconds
+    assert still is not None
+    assert still >= untouched, "what was shown is not what was typed"
+    shell.close()
+    with lab.session(machine, "sleep 600"):
+        until = time.monotonic() + PATIENCE_SECONDS
+        while usage().untouched_seconds != 0:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+    lab.provider.stop("used")
+    lab.provider.observe()
+    assert "used" not in [each.deployment_id for each in lab.provider.usage()]

@@ -50,6 +50,7 @@ class Terminal:
 
     def __init__(self, folder: Path, url: str, person: dict[str, Any]) -> None:
         folder.mkdir()
+        self.folder = folder
         browser = folder / "browser"
         text = BROWSER.format(python=sys.executable, email=person["email"], password=person["password"])
         browser.write_text(text)
@@ -235,6 +236,12 @@ def keys(person: Terminal, team: dict[str, Any], folder: Path) -> None:
     assert "SHA256:" in person.types("ssh-keys", "add", public, "--name", "laptop")
     assert "laptop" in person.types("ssh-keys", "list")
     assert "is removed" in person.types("ssh-keys", "remove", "laptop", answer="y")
+    # With machines: test_ssh.py.
+    assert "Nothing that can be launched" in person.types("offers")
+    assert person.json("offers")["data"] == []
+    assert "There is no machine 'train'" in person.types("ssh", "train", status=4)
+    assert "There is no machine 'train'" in person.types("cp", public, "train:", status=4)
+    assert "0 machines are in" in person.types("ssh-config")
 
 
 def money(server: Cloud, person: Terminal) -> None:
@@ -250,6 +257,13 @@ def money(server: Cloud, person: Terminal) -> None:
     assert "Auto top-up is off" in person.types("auto-top-up", "off")
     assert "Cards are not set up" in person.types("auto-top-up", "set", "20", "50", status=1)
     assert "Turn it on first" in person.types("auto-top-up", "try-again", status=1)
+    # With a processor behind it: test_pool.py.
+    assert "Cards are not set up" in person.types("cards", "list")
+    assert "Cards are not set up" in person.types("cards", "add", status=1)
+    assert "There is no card '4242'" in person.types("cards", "default", "4242", status=4)
+    assert "There is no card '4242'" in person.types("cards", "remove", "4242", status=4)
+    assert "Cards are not set up" in person.types("top-up", "50", status=1)
+    assert person.json("top-ups")["takesCards"] is False
 
 
 def test_the_help_comes_at_once() -> None:

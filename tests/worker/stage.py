@@ -19,6 +19,7 @@ from forebay.compute.base import Instance, InstanceState
 from forebay.compute.memory import MemoryProvider
 from forebay.domain.machines import alerts, audit, deployments, launches, lifecycle, offers, orders, ssh_keys
 from forebay.domain.machines.deployments import Deployment, Desired, Limits, Status
+from forebay.domain.machines.schedules import Terms
 from forebay.domain.money import ledger
 from forebay.domain.money.amounts import charge_micros
 from forebay.domain.money.audit import snapshot
@@ -32,7 +33,9 @@ from forebay.worker.catalogue import OfferReconciler
 from forebay.worker.clock_guard import ClockGuard
 from forebay.worker.deduction_cycle import CycleReconciler
 from forebay.worker.deployments import DeploymentReconciler
+from forebay.worker.idleness import IdlenessReconciler, Thresholds
 from forebay.worker.mails import MailReconciler
+from forebay.worker.planned_ends import PlannedEndReconciler
 from forebay.worker.sightings import SightingReconciler
 from forebay.worker.ssh_keys import SshKeyReconciler
 
@@ -138,6 +141,10 @@ class Forebay:
         )
         self.keys = SshKeyReconciler(database, providers, clock, executor=AtOnce())
         self.mails = MailReconciler(database, outbox, clock)
+        self.ends = PlannedEndReconciler(database, clock, self.guard, nudge=self.nudged.add)
+        self.idleness = IdlenessReconciler(
+            database, providers, clock, Thresholds(cpu=0.05, gpu=0.05), nudge=self.nudged.add
+        )
 
 
 class Team(msgspec.Struct, frozen=True):
@@ -226,7 +233,9 @@ class Stage:
             )
         self.granted_micros[team_id] = self.granted_micros.get(team_id, 0) + amount
 
-    def launch(self, team: Team, *, offer: str = "small", cloud_init: Any = None, database: Any = None) -> str:
+    def launch(
+        self, team: Team, *, offer: str = "small", cloud_init: Any = None, database: Any = None, **terms: Any
+    ) -> str:
         """An accepted launch; its id."""
         found = next(entry for entry in self.provider.all_offers if entry.offer_id == offer)
         order = orders.Order(
@@ -239,6 +248,7 @@ class Stage:
             instance_type=found.instance_type,
             ssh_key_id=team.key_id,
             cloud_init=cloud_init,
+            terms=Terms(**terms),
         )
         with (database or self.database).begin() as connection:
             return launches.launch(connection, team.context, order, LIMITS, now=self.clock.now())

@@ -1,5 +1,6 @@
 """Auto top-up: when it charges and how much, when it waits or stops, and that many at once charge a team once."""
 
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -474,9 +475,11 @@ def test_eight_processes_charge_fifty_teams_once_each(pump: Pump, database_url: 
     pump.till.check()
 
 
+@pytest.mark.grows
 @pytest.mark.slow
 def test_a_deposit_by_hand_at_the_same_moment_leaves_no_more_than_is_needed(pump: Pump, database_url: str) -> None:
-    teams = race(pump, database_url, 2, 10, is_asked=True)
+    workers, count = (8, 50) if os.environ.get("PROVE") else (2, 10)
+    teams = race(pump, database_url, workers, count, is_asked=True)
     for team in teams:
         asked, automatic = pump.attempts(team, "manual"), pump.attempts(team)
         # Whoever asks after an automatic charge has come to its end wants more than that; never the other way round.

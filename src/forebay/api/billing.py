@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Literal
 
-from forebay.api import auto_top_ups
+from forebay.api import auto_top_ups, cards
 from forebay.api.auto_top_ups import AutoTopUp
 from forebay.api.call import Call
+from forebay.api.cards import Card
 from forebay.api.envelope import Wire, iso
 from forebay.api.route import route
 from forebay.domain.money import low_balance, outlook
@@ -43,8 +44,14 @@ class Billing(Wire):
     """Since when nothing runs for lack of credits."""
     disks_deleted_at: str | None
     """When the disks of stopped machines are deleted, or were."""
+    takes_cards: bool
+    """Whether this cloud can charge cards at all."""
+    no_cards_because: str | None
+    """Why not, and who can change that."""
     auto_top_up: AutoTopUp | None
     """For those who may manage billing; null for others."""
+    cards: list[Card] | None
+    """The saved cards, for the same people."""
 
 
 @route(
@@ -60,6 +67,7 @@ def show(call: Call, team_id: str) -> Billing:
     found = outlook.outlook(call.connection, team_id)
     rules = low_balance.rules_of(call.settings, call.services.public_url())
     state = low_balance.state(call.connection, team_id, rules, now=call.now)
+    may_manage = call.team.reach(Permission.manage_billing)
     return Billing(
         team_id=team_id,
         currency="USD",
@@ -76,7 +84,10 @@ def show(call: Call, team_id: str) -> Billing:
         waiting_until=at(state.waiting_until),
         stopped_at=at(state.stopped_at),
         disks_deleted_at=at(state.disks_deleted_at),
-        auto_top_up=auto_top_ups.shown(call, team_id) if call.team.reach(Permission.manage_billing) else None,
+        takes_cards=call.settings.takes_cards,
+        no_cards_because=cards.no_cards_because(call),
+        auto_top_up=auto_top_ups.shown(call, team_id) if may_manage else None,
+        cards=cards.list_all(call, team_id).cards if may_manage else None,
     )
 
 

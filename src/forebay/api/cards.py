@@ -17,6 +17,11 @@ def demand_payments(call: Call) -> None:
     card_changes.demand_payments(takes_cards=call.settings.takes_cards)
 
 
+def no_cards_because(call: Call) -> str | None:
+    """Why this cloud takes no cards, and who can change that; None where it does."""
+    return None if call.settings.takes_cards else card_changes.NOT_SET_UP
+
+
 class Card(Wire):
     """A saved card, as much of it as may be shown."""
 
@@ -36,6 +41,8 @@ class Cards(Wire):
 
     takes_cards: bool
     """Whether this cloud can charge cards at all."""
+    no_cards_because: str | None
+    """Why not, and who can change that."""
     cards: list[Card]
 
 
@@ -105,7 +112,11 @@ def shown(set_up: card_set_ups.SetUp) -> CardSetUp:
 def list_all(call: Call, team_id: str) -> Cards:
     """The team's saved cards."""
     found = cards.of_team(call.connection, team_id)
-    return Cards(takes_cards=call.settings.takes_cards, cards=[to_wire(call, card) for card in found])
+    return Cards(
+        takes_cards=call.settings.takes_cards,
+        no_cards_because=no_cards_because(call),
+        cards=[to_wire(call, card) for card in found],
+    )
 
 
 @route(

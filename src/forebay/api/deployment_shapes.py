@@ -1,16 +1,21 @@
 """What deployments look like on the wire: what is taken, what is answered, and a row of the database written as one."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from forebay.api.envelope import Input, Wire, encoder, iso
 from forebay.domain.machines import overview
 
 Encoding = Literal["", "b64", "gzip", "gz+b64"]
 FileMode = Annotated[str, msgspec.Meta(pattern=r"^(0?[0-7]{3,4})?$")]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+Dollars = Annotated[float, msgspec.Meta(gt=0, le=1_000_000_000)]
+Minutes = Annotated[int, msgspec.Meta(ge=1, le=43_200)]
 Text = Annotated[str, msgspec.Meta(max_length=65536)]
 
 
@@ -55,31 +60,34 @@ class NewDeployment(Input):
     volume_ids: list[str] | None = None
     kubernetes_addon: Any = None
     ports: list[int] | None = None
-    terminate_at: str | None = None
-    max_cost: float | None = None
-    auto_stop_minutes: int | None = None
+    terminate_at: Moment | None = None
+    """Terminate it then, or when its minimum runtime is over."""
+    max_cost: Dollars | None = None
+    """Terminate it before it costs more than that."""
+    auto_stop_minutes: Minutes | None = None
+    """Stop it when it was idle for so long."""
+    auto_stop_action: Literal["stop", "terminate"] | None = None
+    """What is done then; without it, stop. An offer that can't be stopped needs `terminate` here."""
 
 
 LATER = {
     "volume_ids": "volumes can't be attached yet",
     "kubernetes_addon": "no provider here has the Kubernetes add-on",
     "ports": "ports can't be exposed yet",
-    "terminate_at": "a termination can't be scheduled yet",
-    "max_cost": "a greatest cost can't be set yet",
-    "auto_stop_minutes": "idle machines can't be stopped automatically yet",
 }
 """Fields that are known and not yet carried out: asking for one is refused, never dropped."""
 
 
 class ChangedDeployment(Input):
-    """What can be changed of a deployment."""
+    """What can be changed of a deployment. Null takes an end that was planned off again."""
 
     name: str | None = None
     labels: dict[str, str] | None = None
     ports: list[int] | None = None
-    terminate_at: str | None = None
-    max_cost: float | None = None
-    auto_stop_minutes: int | None = None
+    terminate_at: Moment | UnsetType | None = UNSET
+    max_cost: Dollars | UnsetType | None = UNSET
+    auto_stop_minutes: Minutes | UnsetType | None = UNSET
+    auto_stop_action: Literal["stop", "terminate"] | UnsetType | None = UNSET
 
 
 class PortForward(Wire):
@@ -145,6 +153,7 @@ class Deployment(Wire):
     terminate_at: str | None
     max_cost: float | None
     auto_stop_minutes: int | None
+    auto_stop_action: Literal["stop", "terminate"] | None
     accrued_cost: float
     """What it has cost to this second, in dollars. The last field: `encode_list` depends on it."""
 
@@ -172,6 +181,8 @@ class Ended(Wire):
     id: str
     status: str
     stopped_at: str | None
+    terminate_at: str | UnsetType = UNSET
+    """For one that ends later."""
 
 
 class Destruction(Wire):
@@ -224,8 +235,9 @@ def to_wire(row: Sequence[Any], now: int) -> Deployment:
         (gpu_type, gpu_model, gpu_count, vcpus, memory, storage, rate, list_rate, basis_points),
         (key_id, is_temporary, key_name, fingerprint),
         (labels, address, user, port, forwards, error, created_at, started_at, stopped_at, host_keys),
+        (terminate_at, max_cost, idle_minutes, idle_action),
         (charged, charged_through, open_rate, open_started, open_charged),
-    ) = row[:10], row[10:19], row[19:23], row[23:-5], row[-5:]
+    ) = row[:10], row[10:19], row[19:23], row[23:-9], row[-9:-5], row[-5:]
     charged = int(charged or 0)
     return Deployment(
         id=id_,
@@ -267,9 +279,10 @@ def to_wire(row: Sequence[Any], now: int) -> Deployment:
         created_by=created_by,
         error=error,
         labels={} if labels == "{}" else msgspec.json.decode(labels),
-        terminate_at=None,
-        max_cost=None,
-        auto_stop_minutes=None,
+        terminate_at=iso(terminate_at),
+        max_cost=None if max_cost is None else max_cost / 1_000_000,
+        auto_stop_minutes=idle_minutes,
+        auto_stop_action=idle_action,
         accrued_cost=overview.accrued_micros(charged, open_rate, open_started, open_charged, now) / 1_000_000,
     )
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from forebay.api.call import Call, TooManyRows
 from forebay.api.deployment_shapes import (
@@ -24,9 +25,12 @@ from forebay.api.deployment_shapes import (
 )
 from forebay.api.envelope import iso
 from forebay.api.route import route
-from forebay.domain.machines import deployments, events, launches, overview
+from forebay.api.usage import in_utc
+from forebay.domain.machines import deployments, events, launches, overview, schedules
 from forebay.domain.machines.deployments import Limits
 from forebay.domain.machines.orders import Order
+from forebay.domain.machines.schedules import Terms
+from forebay.domain.money.amounts import from_dollars
 from forebay.domain.people.access import Target
 from forebay.domain.people.roles import Permission
 from forebay.errors import BadRequest, NotFound
@@ -101,7 +105,36 @@ def order_of(body: NewDeployment) -> Order:
         name=body.name,
         cloud_init=None if body.cloud_init is None else cloud_init_facts(body.cloud_init),
         labels=body.labels or {},
+        terms=terms(body),
     )
+
+
+def terms(body: NewDeployment) -> Terms:
+    """How it is to end, as far as that is said."""
+    given = terms_given(body)
+    return Terms(**given)
+
+
+def terms_given(body: NewDeployment | ChangedDeployment) -> dict[str, Any]:
+    """What is said of a machine's end, as the domain has it. Raises BadRequest."""
+    given: dict[str, Any] = {}
+    if body.terminate_at is not UNSET:
+        given["terminate_at"] = None if body.terminate_at is None else in_utc(body.terminate_at)
+    if body.max_cost is not UNSET:
+        given["max_cost_micros"] = None if body.max_cost is None else micros(body.max_cost)
+    if body.auto_stop_minutes is not UNSET:
+        given["auto_stop_minutes"] = body.auto_stop_minutes
+    if body.auto_stop_action is not UNSET:
+        given["auto_stop_action"] = body.auto_stop_action
+    return given
+
+
+def micros(dollars: float) -> int:
+    """An amount as it is kept. Raises BadRequest."""
+    try:
+        return from_dollars(dollars)
+    except ValueError as reason:
+        raise BadRequest("maxCost is not usable.", details={"maxCost": str(reason)}) from None
 
 
 def cloud_init_facts(wish: CloudInit) -> dict[str, Any] | None:
@@ -159,9 +192,15 @@ def show(call: Call, deployment_id: str) -> Deployment:
     target_from="path:deployment_id",
 )
 def change(call: Call, deployment_id: str, body: ChangedDeployment) -> Deployment:
-    """Rename or relabel a machine."""
+    """Rename or relabel a machine, and decide when it ends.
+
+    `terminateAt`, `maxCost` and `autoStopMinutes` are taken off again by null.
+    """
     refuse_later(body)
     deployments.update(call.connection, call.team, deployment_id, name=body.name, labels=body.labels, now=call.now)
+    if given := terms_given(body):
+        schedules.set_terms(call.connection, call.team, deployment_id, given, now=call.now)
+        call.nudge("planned-ends")
     return shown(call, deployment_id)
 
 
@@ -175,9 +214,25 @@ def change(call: Call, deployment_id: str, body: ChangedDeployment) -> Deploymen
     target_from="path:deployment_id",
 )
 def terminate(call: Call, deployment_id: str, query: Termination) -> Destruction:
-    """Terminate a machine: it is charged to this second and not beyond."""
+    """Terminate a machine: it is charged to this second and not beyond.
+
+    Inside the minimum runtime that is refused; `when=allowed` plans it for the first second in which it isn't.
+    `terminateAt` is then that second, and `PATCH` with `terminateAt` null takes it back.
+    """
     if query.when == "allowed":
-        raise BadRequest("Not possible here.", code="NOT_SUPPORTED", details={"when": LATER["terminate_at"]})
+        at = schedules.terminate_when_allowed(call.connection, call.team, deployment_id, now=call.now)
+        if at is not None:
+            call.nudge("planned-ends")
+            planned = shown(call, deployment_id)
+            return Destruction(
+                message=f"Instance destruction scheduled for {planned.terminate_at}",
+                deployment=Ended(
+                    id=planned.id,
+                    status=planned.status,
+                    stopped_at=planned.stopped_at,
+                    terminate_at=planned.terminate_at or "",
+                ),
+            )
     deployments.terminate(call.connection, call.team, deployment_id, now=call.now)
     call.nudge("deployments")
     ended = shown(call, deployment_id)

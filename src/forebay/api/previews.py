@@ -85,6 +85,8 @@ class LaunchPreview(Wire):
     """What the minimum runtime costs: the least that a launch comes to."""
     first_terminable_at: str | None
     """When it could be terminated, if it ran from now on."""
+    ends_at: str | None
+    """When it would be terminated by `terminateAt` or `maxCost`, if it ran from now on."""
 
 
 def priced(rate_micros: int) -> Price:
@@ -151,4 +153,5 @@ def to_wire(found: Preview, refusals: list[Refusal]) -> LaunchPreview:
         minimum_runtime_minutes=0 if offer is None else offer.minimum_runtime_minutes,
         minimum_cost=to_dollars(found.minimum_micros),
         first_terminable_at=None if terminable is None else iso(int(terminable.timestamp())),
+        ends_at=None if found.end is None else iso(int(found.end.at.timestamp())),
     )

@@ -22,7 +22,7 @@ class StillStopped(Wire):
     id: str
     name: str
     code: str
-    """`INSUFFICIENT_BALANCE`, or `FORBIDDEN` for a machine that is not mine to operate."""
+    """`INSUFFICIENT_BALANCE`, `FORBIDDEN` for a machine that is not mine to operate, or `MAX_COST_MET`."""
     reason: str
 
 

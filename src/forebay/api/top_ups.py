@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from forebay.api.call import Call
-from forebay.api.cards import demand_payments
+from forebay.api.cards import demand_payments, no_cards_because
 from forebay.api.envelope import Input, Wire, iso
 from forebay.api.route import route
 from forebay.domain.money import declines, deposits, payment_attempts
@@ -76,6 +76,8 @@ class TopUps(Wire):
     """Newest first."""
 
     takes_cards: bool
+    no_cards_because: str | None
+    """Why this cloud takes none, and who can change that."""
     presets: list[float]
     """Amounts to offer; any from `least` to `most` is good."""
     least: float
@@ -152,6 +154,7 @@ def list_all(call: Call, team_id: str, query: Page) -> TopUps:
     found, total = payment_attempts.of_team(call.connection, team_id, page=query.page, limit=query.limit)
     return TopUps(
         takes_cards=call.settings.takes_cards,
+        no_cards_because=no_cards_because(call),
         presets=[to_dollars(preset) for preset in deposits.PRESETS],
         least=to_dollars(deposits.LEAST_MICROS),
         most=to_dollars(deposits.MOST_MICROS),

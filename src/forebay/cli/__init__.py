@@ -8,13 +8,17 @@ from forebay.cli import (
     api_keys,
     auto_top_ups,
     balance,
+    cards,
     invitations,
     login,
     members,
+    offers,
+    ssh,
     ssh_keys,
     start_again,
     statements,
     teams,
+    top_ups,
     transactions,
     usage,
 )
@@ -32,9 +36,9 @@ app = typer.Typer(
     add_completion=True,
 )
 login.add_to(app)
-for noun in (teams, members, invitations, api_keys, ssh_keys, auto_top_ups):
+for noun in (teams, members, invitations, api_keys, ssh_keys, cards, auto_top_ups):
     app.add_typer(noun.app)
-for several in (activity, balance, usage, transactions, statements, start_again):
+for several in (activity, balance, usage, transactions, statements, top_ups, start_again, offers, ssh):
     several.add_to(app)
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)

@@ -1,13 +1,12 @@
 """`forebay auto-top-up`: on what terms a team's card is charged by itself, how that stands, and letting it go on."""
 
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from forebay.cli.ending import NOT_FOUND, end
-from forebay.cli.figures import dollars
-from forebay.cli.here import Here, Yes, command, noun, refuse_usage, visible, when
+from forebay.cli.figures import dollars, figure
+from forebay.cli.here import Here, Yes, command, noun, visible, when
 
 if TYPE_CHECKING:
     from forebay.client import Reply
@@ -18,9 +17,9 @@ app = noun("auto-top-up", "Auto top-up: show, set, off, try-again.")
 @command(app, "show")
 def show(here: Here) -> None:
     """Show the terms, how it stands, and the last attempts."""
-    from forebay.client import auto_top_ups
+    from forebay.client import billing
 
-    reply = here.exchange(auto_top_ups.billing(here.team().id))
+    reply = here.exchange(billing.show(here.team().id))
     if here.print_json(reply):
         return
     found = reply.answer.auto_top_up
@@ -114,11 +113,3 @@ def tell(here: Here, reply: "Reply[Any]", found: Any) -> None:
 def ceiling(words: str | None) -> str:
     """A ceiling, or that there is none."""
     return "no ceiling" if words is None else f"at most {words}"
-
-
-def figure(text: str) -> float:
-    """An amount as it was typed. Ends the program for what is none."""
-    try:
-        return float(Decimal(text.removeprefix("$").replace(",", "")))
-    except InvalidOperation:
-        refuse_usage(f"{visible(text)!r} is no amount of money.")

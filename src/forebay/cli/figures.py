@@ -1,15 +1,32 @@
 """Amounts of money and stretches of time, as commands take and print them."""
 
 import re
+from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
 import typer
+
+from forebay.cli.here import refuse_usage, visible
 
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 Since = Annotated[str | None, typer.Option(help="From this day or moment on, in UTC, as 2026-03-01.")]
 Until = Annotated[str | None, typer.Option(help="Before this day or moment.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print a table for spreadsheets, all of it.")]
+
+
+MOST_DOLLARS = 10**12
+
+
+def figure(text: str) -> float:
+    """An amount of dollars as it was typed. Ends the program for what is none."""
+    try:
+        found = Decimal(text.strip().removeprefix("$").replace(",", ""))
+    except InvalidOperation:
+        found = Decimal("NaN")
+    if not found.is_finite() or abs(found) > MOST_DOLLARS:
+        refuse_usage(f"{visible(text)!r} is no amount of money.")
+    return float(found)
 
 
 def dollars(amount: float) -> str:

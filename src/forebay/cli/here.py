@@ -7,6 +7,7 @@ themselves. With --json the answer of the API goes to standard output as it came
 import inspect
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 
 from forebay.cli import credentials
+from forebay.cli.completion import team_names
 from forebay.cli.ending import NOT_FOUND, NOT_SIGNED_IN, USAGE, end
 
 if TYPE_CHECKING:
@@ -27,7 +29,12 @@ TRIES = 2
 
 Server = Annotated[str | None, typer.Option("--server", help="Address of the server (FOREBAY_SERVER).", metavar="URL")]
 Team = Annotated[
-    str | None, typer.Option("--team", help="The team, by slug, id or name (FOREBAY_TEAM); else the current one.")
+    str | None,
+    typer.Option(
+        "--team",
+        help="The team, by slug, id or name (FOREBAY_TEAM); else the current one.",
+        autocompletion=team_names,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print what the API answers, as JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
@@ -41,6 +48,8 @@ class Here:
         self.server = address(str(wish))
         self.wanted_team = team or os.environ.get("FOREBAY_TEAM") or None
         self.as_json = as_json
+        self.patience: float | None = None
+        """Seconds that an answer is waited for, if not the usual ones."""
 
     @property
     def token(self) -> str | None:
@@ -59,7 +68,8 @@ class Here:
         from forebay import __version__
         from forebay.client import Client
 
-        return Client(self.server, token, user_agent=f"forebay/{__version__}", tries=TRIES)
+        more: dict[str, Any] = {"tries": TRIES} if self.patience is None else {"tries": 1, "timeout": self.patience}
+        return Client(self.server, token, user_agent=f"forebay/{__version__}", **more)
 
     def __enter__(self) -> "Here":
         return self
@@ -93,12 +103,19 @@ class Here:
                 return team
         end("There is no current team. Name one with --team, or choose one: forebay teams use TEAM", USAGE)
 
+    def pause(self, seconds: float) -> None:
+        """Wait before asking again."""
+        time.sleep(seconds)
+
     # Answers.
 
     def table(self, reply: "Reply[Any]", columns: Sequence[str], rows: Iterable[Sequence[str | None]]) -> None:
         """Print rows, or the JSON."""
-        if self.print_json(reply):
-            return
+        if not self.print_json(reply):
+            self.rows(columns, rows)
+
+    def rows(self, columns: Sequence[str], rows: Iterable[Sequence[str | None]]) -> None:
+        """Print rows."""
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
         from rich.text import Text

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from forebay.cli.completion import team_names
 from forebay.cli.here import Here, Json, Server, Yes, command, noun, pick, refuse_usage
 from forebay.cli.members import of_team
 
@@ -11,7 +12,9 @@ app = noun("teams", "Teams: list, make, change, leave, delete.")
 app.info.no_args_is_help = False
 app.info.invoke_without_command = True
 
-TeamName = Annotated[str | None, typer.Argument(help="The team, by slug, id or name; else the current one.")]
+TeamName = Annotated[
+    str | None, typer.Argument(help="The team, by slug, id or name; else the current one.", autocompletion=team_names)
+]
 Mode = Annotated[str, typer.Argument(help="What members may do: deploy-only or read-only.")]
 
 

@@ -1,27 +1,9 @@
-"""Auto top-up of a team, in dollars; how it stands is part of the team's billing."""
+"""Auto top-up of a team, in dollars; how it stands is part of the team's billing (`billing.show`)."""
 
 import msgspec
 
 from forebay.client.request import Answer, Request, given
-
-
-class Attempt(Answer):
-    """A charge, from the claim to its end."""
-
-    id: str
-    path: str
-    state: str
-    is_open: bool
-    amount: float
-    currency: str
-    card_id: str | None
-    page_url: str | None
-    error_code: str | None
-    message: str | None
-    """Why nothing was charged, and what to do."""
-    requested_by: str | None
-    created_at: str
-    closed_at: str | None
+from forebay.client.top_ups import TopUp
 
 
 class Consent(Answer):
@@ -51,7 +33,7 @@ class AutoTopUp(Answer):
     consent: Consent | None = None
     next_attempt_at: str | None = None
     last_attempt_at: str | None = None
-    last_attempts: list[Attempt] = msgspec.field(default_factory=list)
+    last_attempts: list[TopUp] = msgspec.field(default_factory=list)
     """The newest five, newest first."""
     failures_in_a_row: int = 0
     stopped_at: str | None = None
@@ -64,33 +46,6 @@ class AutoTopUp(Answer):
     warning: str | None = None
     """What a day can cost."""
     most_a_day: float | None = None
-
-
-class Billing(Answer):
-    """How a team stands; a balance below zero is a debt."""
-
-    team_id: str
-    currency: str
-    balance: float
-    held: float
-    available: float
-    burn_per_hour: float
-    runway_seconds: int | None
-    runway: str
-    is_frozen: bool
-    step: str
-    what_next: str
-    debt: float
-    waiting_until: str | None
-    stopped_at: str | None
-    disks_deleted_at: str | None
-    auto_top_up: AutoTopUp | None
-    """None for those who may not manage billing."""
-
-
-def billing(team_id: str) -> Request[Billing]:
-    """How the team stands, and its auto top-up."""
-    return Request(method="GET", path="/api/teams/{team_id}/billing", at={"team_id": team_id}, answers=Billing)
 
 
 def put(

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec import UNSET, UnsetType
+
 from forebay.client.request import Answer, Page, Request, given
 
 
@@ -69,15 +71,18 @@ class Deployment(Answer):
     terminate_at: str | None
     max_cost: float | None
     auto_stop_minutes: int | None
+    auto_stop_action: str | None
+    """`stop` or `terminate`; null without minutes."""
     accrued_cost: float
 
 
 class Ended(Answer):
-    """A deployment that is ending."""
+    """A deployment that is ending, at `terminate_at` if not now."""
 
     id: str
     status: str
     stopped_at: str | None
+    terminate_at: str | None = None
 
 
 class Destruction(Answer):
@@ -136,8 +141,15 @@ def launch(
     cloud_init: Mapping[str, Any] | None = None,
     labels: Mapping[str, str] | None = None,
     volume_ids: Sequence[str] | None = None,
+    terminate_at: str | None = None,
+    max_cost: float | None = None,
+    auto_stop_minutes: int | None = None,
+    auto_stop_action: str | None = None,
 ) -> Request[Deployment]:
-    """Launch a machine: all from one offer, and exactly one of the two keys. `cloud_init` as on the wire."""
+    """Launch a machine: all from one offer, and exactly one of the two keys. `cloud_init` as on the wire.
+
+    It is terminated at a time or before it costs more, and ended when it was idle, as `change` says.
+    """
     body = given(
         teamId=team_id,
         provider=provider,
@@ -153,6 +165,10 @@ def launch(
         cloudInit=cloud_init,
         labels=labels,
         volumeIds=volume_ids,
+        terminateAt=terminate_at,
+        maxCost=max_cost,
+        autoStopMinutes=auto_stop_minutes,
+        autoStopAction=auto_stop_action,
     )
     return Request(method="POST", path="/api/deployments", body=body, answers=Deployment)
 
@@ -165,24 +181,45 @@ def show(deployment_id: str) -> Request[Deployment]:
 
 
 def change(
-    deployment_id: str, *, name: str | None = None, labels: Mapping[str, str] | None = None
+    deployment_id: str,
+    *,
+    name: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    terminate_at: str | UnsetType | None = UNSET,
+    max_cost: float | UnsetType | None = UNSET,
+    auto_stop_minutes: int | UnsetType | None = UNSET,
+    auto_stop_action: str | UnsetType | None = UNSET,
 ) -> Request[Deployment]:
-    """Rename or relabel a machine."""
+    """Rename or relabel a machine, or say when it ends; None takes an end off again.
+
+    It is terminated at `terminate_at`, or before it costs more than `max_cost`; after `auto_stop_minutes` in which
+    nobody used it, it is stopped, or terminated where `auto_stop_action` says so.
+    """
+    ends = {
+        "terminateAt": terminate_at,
+        "maxCost": max_cost,
+        "autoStopMinutes": auto_stop_minutes,
+        "autoStopAction": auto_stop_action,
+    }
     return Request(
         method="PATCH",
         path="/api/deployments/{deployment_id}",
         at={"deployment_id": deployment_id},
-        body=given(name=name, labels=labels),
+        body=given(name=name, labels=labels) | {key: value for key, value in ends.items() if value is not UNSET},
         answers=Deployment,
     )
 
 
-def terminate(deployment_id: str) -> Request[Destruction]:
-    """Terminate a machine: it is charged to this second and not beyond."""
+def terminate(deployment_id: str, *, when: str | None = None) -> Request[Destruction]:
+    """Terminate a machine: it is charged to this second and not beyond.
+
+    `when="allowed"` plans that for the end of the minimum runtime, where it would be refused before.
+    """
     return Request(
         method="DELETE",
         path="/api/deployments/{deployment_id}",
         at={"deployment_id": deployment_id},
+        query=given(when=when),
         answers=Destruction,
     )
 

@@ -55,6 +55,7 @@ class LaunchPreview(Answer):
     minimum_runtime_minutes: int
     minimum_cost: float
     first_terminable_at: str | None
+    ends_at: str | None
 
 
 def preview(launch: Request[Deployment]) -> Request[LaunchPreview]:

@@ -178,6 +178,18 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     """In words, if it stopped by itself: out of memory, its init ended with code 1."""
 
 
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running machine uses at one moment."""
+
+    deployment_id: str
+    cpu_seconds: float
+    """Processor time since its start, of all its processors together."""
+    gpu_busy: float | None
+    """How busy the busiest of its GPUs is, from 0 to 1; None: it has none, or nobody can say."""
+    untouched_seconds: float | None
+    """Since somebody did something over SSH or in a terminal; 0 where that is going on, None: nobody is logged in."""
+
+
 class CloudInitOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """How first boot ended."""
 
@@ -239,6 +251,12 @@ class Provider(Protocol):
     def observe(self) -> Sequence[Instance]:
         """Every instance that carries our mark, whoever asked for it."""
 
+    def usage(self) -> Sequence[Usage]:
+        """What each machine uses that `observe` has last found running: cheap enough to be asked every half minute.
+
+        One that has gone since, or can't be measured, is left out.
+        """
+
     def inspect(self, deployment_id: str) -> Instance | None:
         """One instance with all of its fields, or None if there is no such thing."""
 
@@ -263,8 +281,9 @@ class Provider(Protocol):
     def open_shell(self, deployment_id: str, columns: int = 80, rows: int = 24) -> Shell:
         """A terminal in a running machine, for who may have one. Raises Rejected if it is gone or does not run."""
 
-    def warn(self, deployment_id: str, message: str, at: datetime) -> None:
-        """Tell a running machine that it ends at `at`: by a file, and SIGTERM to what people run in it.
+    def warn(self, deployment_id: str, message: str, at: datetime, *, is_final: bool = True) -> None:
+        """Tell a running machine that it ends at `at`: by a file, a line on its terminals, and SIGTERM to what people
+        run in it. The last only if it is final: an end that can still be averted disturbs nothing.
 
         The same notice is given once, however often it is asked for. Fine if the machine is stopped or gone; raises
         ProviderUnavailable if it can't be told, which delays nothing: who reclaims it goes on at `at`.

@@ -7,7 +7,11 @@ from litestar.handlers import HTTPRouteHandler
 from forebay.oidc import open_providers
 from forebay.web import assets
 from forebay.web.account import AccountPages
+from forebay.web.auto_top_ups import AutoTopUpPages
+from forebay.web.billing import BillingPages
+from forebay.web.cards import CardPages
 from forebay.web.cli_sign_ins import CliPages
+from forebay.web.credit_moves import CreditMovePages
 from forebay.web.dashboard import Dashboard
 from forebay.web.deployments import DeploymentPages
 from forebay.web.frame import Frame, Page
@@ -18,6 +22,10 @@ from forebay.web.overview import OverviewPages
 from forebay.web.palette import PalettePages
 from forebay.web.sign_in import SignInPages
 from forebay.web.sign_up import SignUpPages
+from forebay.web.statements import StatementPages
+from forebay.web.top_ups import TopUpPages
+from forebay.web.transactions import TransactionPages
+from forebay.web.usage import UsagePages
 from forebay.web.visits import Visit
 
 
@@ -54,4 +62,20 @@ def dashboard_pages(frame: Frame) -> list[HTTPRouteHandler]:
         *PalettePages(dashboard).handlers(),
         *OverviewPages(dashboard).handlers(),
         *DeploymentPages(dashboard).handlers(),
+        *billing_pages(dashboard),
+    ]
+
+
+def billing_pages(dashboard: Dashboard) -> list[HTTPRouteHandler]:
+    """Everything about a team's money."""
+    billing = BillingPages(dashboard)
+    return [
+        *billing.handlers(),
+        *TopUpPages(dashboard, billing.show).handlers(),
+        *CardPages(dashboard, billing.show).handlers(),
+        *AutoTopUpPages(dashboard, billing.show).handlers(),
+        *TransactionPages(dashboard).handlers(),
+        *UsagePages(dashboard).handlers(),
+        *StatementPages(dashboard).handlers(),
+        *CreditMovePages(dashboard).handlers(),
     ]

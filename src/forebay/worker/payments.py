@@ -8,7 +8,7 @@ payment is canceled instead.
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 
 from sqlalchemy import Connection
@@ -39,8 +39,12 @@ from forebay.worker.customers import REPEAT_SECONDS, Customers
 
 log = logging.getLogger(__name__)
 
-MOST_AT_ONCE = 50
-HANDS = 8
+HANDS = 16
+"""A processor takes a second or two over a card's bank."""
+MOST_AT_ONCE = 2 * HANDS
+"""So many are taken at a time, that no hand waits for the next one."""
+MOST_IN_A_ROUND = 1000
+LOOK_SECONDS = 0.25
 MOST_WAIT_SECONDS = 300
 TRIES_BEFORE_ALARM = 8
 PAGE_SECONDS = 30 * 60
@@ -82,18 +86,33 @@ class PaymentReconciler:
         self.database, self.processor, self.clock = database, processor, clock
         self.seller, self.return_url, self.nudge = seller, return_url, nudge
         self.customers = Customers(database, processor, clock)
+        self.is_closed = False
         self.executor = executor or ThreadPoolExecutor(HANDS, thread_name_prefix="forebay-payment")
 
     def run(self) -> int:
-        """Carry on with what is due; how many there were."""
+        """Carry on with what is due, and with what becomes so meanwhile; how many there were.
+
+        One over which the processor takes long keeps no other waiting.
+        """
+        done, under_way = 0, set[Future[None]]()
+        while not self.is_closed:
+            if len(under_way) <= HANDS and done < MOST_IN_A_ROUND:
+                under_way |= {self.executor.submit(self.carry_out, attempt) for attempt in self.take()}
+            if not under_way:
+                break
+            ended, under_way = wait(under_way, LOOK_SECONDS, FIRST_COMPLETED)
+            for each in ended:
+                each.result()
+            done += len(ended)
+        return done
+
+    def take(self) -> list[Attempt]:
+        """What is due now, as much as there are hands for."""
         with self.database.read() as connection:
             if not payment_attempts.is_any_due(connection, now=self.clock.now()):
-                return 0
+                return []
         with self.database.begin() as connection:
-            due = payment_attempts.take_due(connection, now=self.clock.now(), limit=MOST_AT_ONCE)
-        for done in [self.executor.submit(self.carry_out, attempt) for attempt in due]:
-            done.result()
-        return len(due)
+            return payment_attempts.take_due(connection, now=self.clock.now(), limit=MOST_AT_ONCE - HANDS)
 
     def carry_out(self, attempt: Attempt) -> None:
         """Carry on with one as far as it goes now."""
@@ -174,6 +193,9 @@ class PaymentReconciler:
 
     def was_paid_meanwhile(self, attempt: Attempt) -> bool:
         """End the team's open pages, so that nobody pays twice; whether somebody had paid on one. Raises all."""
+        with self.database.read() as connection:
+            if not payment_attempts.open_pages(connection, attempt.team_id):
+                return False
         with self.database.begin() as connection:
             found = payment_attempts.open_pages(connection, attempt.team_id)
             pages = payment_attempts.take(connection, [page.id for page in found if page.page_id], now=self.clock.now())
@@ -316,6 +338,7 @@ class PaymentReconciler:
 
     def close(self) -> None:
         """What is under way is taken up at the next start."""
+        self.is_closed = True
         self.executor.shutdown(wait=False)
 
 

@@ -65,7 +65,10 @@ class SightingReconciler:
             records = lifecycle.known(connection, name)
             seen = {instance.deployment_id: instance.state for instance in found}
             sighted = [key for key, state in seen.items() if key in records and is_as_recorded(records[key], state)]
-            metering.sight(connection, sighted, at=asked_at)
+            over = {key: ends_at for key in sighted if (ends_at := records[key].ends_at) and ends_at < asked_at}
+            metering.sight(connection, [key for key in sighted if key not in over], at=asked_at)
+            for key, ends_at in over.items():
+                metering.sight(connection, [key], at=ends_at)
             differing = [
                 key
                 for key, record in records.items()

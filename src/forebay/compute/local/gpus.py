@@ -72,6 +72,19 @@ def real_gpus() -> Gpus | None:
     return Gpus(kind=NVIDIA, names=names, gpu_type="-".join(short) or "GPU", model=model, memory_gb=memory_gb)
 
 
+def busy_gpus() -> dict[str, float]:
+    """How busy each NVIDIA GPU is, from 0 to 1, by its full CDI name, of its number and of its UUID; as NVML says."""
+    try:
+        answer = subprocess.run(
+            ["nvidia-smi", "--query-gpu=index,uuid,utilization.gpu", "--format=csv,noheader,nounits"],
+            capture_output=True, text=True, check=True, timeout=20,
+        ).stdout  # fmt: skip
+        rows = [[part.strip() for part in line.split(",")] for line in answer.splitlines()]
+        return {f"{NVIDIA}={name}": int(row[2]) / 100 for row in rows for name in row[:2]}
+    except (OSError, subprocess.SubprocessError, IndexError, ValueError):
+        return {}
+
+
 def simulated_gpus() -> Gpus:
     """The demo's GPUs."""
     return Gpus(

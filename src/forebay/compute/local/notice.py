@@ -1,4 +1,4 @@
-"""The word to a machine that it will be taken back: a file, a line on every terminal, and SIGTERM.
+"""The word to a machine that it will be ended: a file, a line on every terminal, and, if that is final, SIGTERM.
 
 The file is `/run/forebay/notice`, one line of JSON: `at`, when the machine ends (UTC), and `message`, why. It is in
 memory, so a full disk doesn't keep it out and the next start doesn't find it. SIGTERM goes to what people run; SSH and
@@ -24,6 +24,7 @@ printf '%s\\n' "$NOTICE" >{FILE}.new
 for terminal in /dev/pts/[0-9]*; do
     printf '\\r\\n%s\\r\\n' "$SENTENCE" | timeout 1 tee "$terminal" >/dev/null 2>&1 || true
 done
+[ "$IS_FINAL" ] || {{ mv {FILE}.new {FILE}; exit 0; }}
 name_of() {{ cat "/proc/$1/comm" 2>/dev/null || true; }}
 for folder in /proc/[0-9]*; do
     process=${{folder#/proc/}}
@@ -39,11 +40,19 @@ mv {FILE}.new {FILE}
 """The file appears when all is done: a notice that was cut off is given again, one that was given isn't."""
 
 
-def give(podman: Podman, name: str, message: str, at: datetime) -> None:
-    """Tell a running machine. Fine if it is stopped or gone; raises ProviderUnavailable if it can't be told."""
+def give(podman: Podman, name: str, message: str, at: datetime, *, is_final: bool) -> None:
+    """Tell a running machine; with SIGTERM if it is final. Fine if it is stopped or gone.
+
+    Raises ProviderUnavailable if it can't be told.
+    """
     moment = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     notice = json.dumps({"at": moment, "message": message})
-    run_in(podman, name, SCRIPT, {"NOTICE": notice, "SENTENCE": f"{printable(message)} ({moment})"}, SECONDS)
+    variables = {
+        "NOTICE": notice,
+        "SENTENCE": f"{printable(message)} ({moment})",
+        "IS_FINAL": "yes" if is_final else "",
+    }
+    run_in(podman, name, SCRIPT, variables, SECONDS)
 
 
 def printable(message: str) -> str:

@@ -29,11 +29,12 @@ from forebay.compute.base import (
     ProviderUnavailable,
     Rejected,
     Shell,
+    Usage,
 )
-from forebay.compute.local import container, doctor, first_boot, image, notice, shell, starting
-from forebay.compute.local.container import CLOUD, DEPLOYMENT
+from forebay.compute.local import container, doctor, first_boot, image, notice, shell, starting, usage
+from forebay.compute.local.container import CLOUD, DEPLOYMENT, GPUS
 from forebay.compute.local.disks import Disks
-from forebay.compute.local.gpus import Gpus, real_gpus, simulated_gpus, write_simulated
+from forebay.compute.local.gpus import Gpus, busy_gpus, real_gpus, simulated_gpus, write_simulated
 from forebay.compute.local.networks import Networks, TeamNetwork, bridge_prefix
 from forebay.compute.local.offers import offers_of, pool_of, this_machine
 from forebay.compute.local.placement import place
@@ -98,6 +99,9 @@ class LocalProvider:
         self.pool = pool_of(this_machine(), self.gpus, settings)
         self.has_image = False
         self.host_keys: dict[tuple[str, datetime | None], tuple[str, ...]] = {}
+        self.running: Sequence[dict[str, Any]] | None = None
+        """What was found running when it was last looked, as Podman lists it; None: it wasn't yet."""
+        self.cgroups: dict[str, Path | None] = {}
         self.exit_reasons: dict[tuple[str, datetime | None], str | None] = {}
 
     def find_gpus(self) -> Gpus | None:
@@ -194,7 +198,29 @@ class LocalProvider:
         """Every machine of this installation: one call, and one more for each that ended by itself, once."""
         with told("list its machines"):
             entries = self.podman.containers([f"{CLOUD}={self.cloud_id}"])
+            self.running = [entry for entry in entries if entry["State"] == "running"]
             return [self.instance(entry) for entry in entries]
+
+    def usage(self) -> Sequence[Usage]:
+        """What the machines use that the last look found running, read from the kernel; see `usage`."""
+        if self.running is None:
+            self.observe()
+        entries = self.running or []
+        busy = busy_gpus() if self.gpus is not None and not self.gpus.is_simulated else {}
+        self.cgroups = {
+            entry["Id"]: self.cgroups.get(entry["Id"]) or usage.cgroup_of(entry["Pid"], entry["Id"])
+            for entry in entries
+        }
+        found = (
+            usage.usage_of(
+                entry["Labels"][DEPLOYMENT],
+                entry["Pid"],
+                self.cgroups[entry["Id"]],
+                usage.busiest(entry["Labels"].get(GPUS, ""), busy),
+            )
+            for entry in entries
+        )
+        return [each for each in found if each is not None]
 
     def inspect(self, deployment_id: str) -> Instance | None:
         """One machine, with its host keys once it has made them."""
@@ -267,10 +293,10 @@ class LocalProvider:
         with told("open a shell in the machine"):
             return shell.open_shell(self.podman, container.name_of(self.tag, deployment_id), columns, rows)
 
-    def warn(self, deployment_id: str, message: str, at: datetime) -> None:
-        """Leave the notice in the machine, and end what people run in it; see `notice`."""
+    def warn(self, deployment_id: str, message: str, at: datetime, *, is_final: bool = True) -> None:
+        """Leave the notice in the machine, and if it is final end what people run in it; see `notice`."""
         with told("warn the machine"):
-            notice.give(self.podman, container.name_of(self.tag, deployment_id), message, at)
+            notice.give(self.podman, container.name_of(self.tag, deployment_id), message, at, is_final=is_final)
 
     def doctor(self) -> Sequence[Finding]:
         """What this machine lacks."""

@@ -30,6 +30,7 @@ from forebay.compute.base import (
     ProviderUnavailable,
     Rejected,
     Shell,
+    Usage,
 )
 from forebay.compute.memory.terminals import MemoryShell
 
@@ -54,6 +55,9 @@ def host_key_of(deployment_id: str) -> str:
     return f"ssh-ed25519 {b64encode(blob).decode()}"
 
 
+UNUSED = Usage(deployment_id="", cpu_seconds=0, gpu_busy=None, untouched_seconds=None)
+
+
 class Machine(msgspec.Struct):
     """What is remembered of one machine."""
 
@@ -65,6 +69,7 @@ class Machine(msgspec.Struct):
     notices: list[tuple[str, datetime]] = []
     """What it was told since its last start: the message, and when it ends."""
     shells: list[MemoryShell] = []
+    usage: Usage = UNUSED
 
 
 class MemoryProvider:
@@ -143,6 +148,7 @@ class MemoryProvider:
     def run(self, machine: Machine, verb: str) -> None:
         """Really start it."""
         machine.starts += 1
+        machine.usage = UNUSED
         machine.notices.clear()
         machine.instance = msgspec.structs.replace(
             machine.instance, state=InstanceState.running, started_at=self.now(), stopped_at=None, exit_reason=None
@@ -152,6 +158,14 @@ class MemoryProvider:
     def observe(self) -> Sequence[Instance]:
         with self.asked("observe"):
             return [machine.instance for machine in self.machines.values()]
+
+    def usage(self) -> Sequence[Usage]:
+        with self.asked("usage"):
+            return [
+                msgspec.structs.replace(machine.usage, deployment_id=deployment_id)
+                for deployment_id, machine in self.machines.items()
+                if machine.instance.state is InstanceState.running
+            ]
 
     def inspect(self, deployment_id: str) -> Instance | None:
         with self.asked("inspect"):
@@ -203,7 +217,7 @@ class MemoryProvider:
             machine.shells.append(MemoryShell(columns, rows))
             return machine.shells[-1]
 
-    def warn(self, deployment_id: str, message: str, at: datetime) -> None:
+    def warn(self, deployment_id: str, message: str, at: datetime, *, is_final: bool = True) -> None:
         with self.asked("warn"):
             machine = self.machines.get(deployment_id)
             if machine is None or machine.instance.state is not InstanceState.running:
@@ -219,6 +233,13 @@ class MemoryProvider:
         """Nothing is held."""
 
     # What the world does.
+
+    def use(self, deployment_id: str, cpu_seconds: float = 0, **more: float | None) -> None:
+        """The machine has used so much more processor time; `gpu_busy` and `untouched_seconds` as they are now."""
+        with self.lock:
+            machine = self.machines[deployment_id]
+            total = machine.usage.cpu_seconds + cpu_seconds
+            machine.usage = msgspec.structs.replace(machine.usage, cpu_seconds=total, **more)
 
     def answers(self, instance: Instance) -> bool:
         """Whether SSH answers on a machine as `instance` says."""

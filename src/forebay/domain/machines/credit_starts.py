@@ -11,7 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay.domain.machines import deployments as one
+from forebay.domain.machines import planned_ends
 from forebay.domain.machines.deployments import COLUMNS, Deployment, Limits, Status, to_deployment
+from forebay.domain.machines.planned_ends import CostMet
 from forebay.domain.people import teams
 from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission
@@ -49,8 +51,9 @@ def start_again(connection: Connection, context: TeamContext, limits: Limits, *,
             context.demand(Permission.operate, created_by=machine.created_by)
             # What was begun for a machine that can't be started after all is undone, and nothing else is.
             with connection.begin_nested():
+                planned_ends.refuse_spent(connection, machine.id, machine.rate_micros, now=now)
                 one.resume(connection, machine, limits, f"Started again by {context.caller.name}.", now=now)
-        except (Forbidden, InsufficientBalance) as refusal:
+        except (Forbidden, InsufficientBalance, CostMet) as refusal:
             refused.append(refuse(machine, refusal))
             continue
         one.record(connection, context, "start-again", machine.id, now=now)

@@ -18,6 +18,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from forebay.domain.machines import planned_ends
 from forebay.domain.machines.events import note
 from forebay.domain.money import holds, metering
 from forebay.domain.money.amounts import charge_micros
@@ -106,6 +107,17 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     is_cloud_init_pending: bool
     error: str | None
+    terminate_at: datetime | None
+    max_cost_micros: int | None
+    auto_stop_minutes: int | None
+    auto_stop_action: str | None
+    idle_since: datetime | None
+    idle_told_at: datetime | None
+
+    @property
+    def has_planned_end(self) -> bool:
+        """Whether somebody wants it terminated at a time or at a cost."""
+        return self.terminate_at is not None or self.max_cost_micros is not None
 
 
 COLUMNS = [deployments.c[name] for name in Deployment.__struct_fields__]
@@ -296,6 +308,9 @@ def finish(
         desired=Desired.terminated,
         stopped_at=at or now,
         error=error,
+        ends_at=None,
+        idle_since=None,
+        idle_told_at=None,
         due_at=now,
         attempts=0,
     )
@@ -306,8 +321,9 @@ def settle(connection: Connection, deployment_id: str, *, at: datetime, now: dat
     """End whatever is metered for the deployment at `at`, and release what is left of its hold.
 
     A machine that has not been seen for a while is charged to its last sighting alone, whoever ends it: what it did
-    since is unknown.
+    since is unknown. None is charged beyond its planned end.
     """
+    at = planned_ends.ended_by(connection, deployment_id, at)
     sighted_at = last_sighting(connection, deployment_id)
     if sighted_at is not None and at - sighted_at > timedelta(seconds=UNSEEN_SECONDS):
         at = sighted_at
@@ -375,9 +391,13 @@ def halt(
         ssh_port=None,
         port_forwards=[],
         error=error,
+        idle_since=None,
+        idle_told_at=None,
         due_at=now,
         attempts=0,
     )
+    if deployment.has_planned_end:
+        planned_ends.reckon(connection, deployment.id)
     note(connection, deployment.id, "stopped", message, now=now)
 
 
@@ -389,6 +409,7 @@ def start(connection: Connection, context: TeamContext, deployment_id: str, limi
     refuse_frozen(context)
     if deployment.status is not Status.stopped:
         raise Conflict(f"Only a stopped machine can be started; this one is {deployment.status}.", code="NOT_STOPPED")
+    planned_ends.refuse_spent(connection, deployment.id, deployment.rate_micros, now=now)
     resume(connection, deployment, limits, f"Start asked for by {context.caller.name}.", now=now)
     record(connection, context, "start", deployment_id, now=now)
 
@@ -405,11 +426,15 @@ def resume(connection: Connection, deployment: Deployment, limits: Limits, messa
         desired=Desired.running,
         stopped_at=None,
         stopped_for_credits_at=None,
+        idle_since=None,
+        idle_told_at=None,
         deploying_since=now,
         error=None,
         due_at=now,
         attempts=0,
     )
+    if deployment.has_planned_end:
+        planned_ends.reckon(connection, deployment.id)
     note(connection, deployment.id, "starting", message, now=now)
 
 

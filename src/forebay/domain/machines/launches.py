@@ -78,6 +78,8 @@ def launch(connection: Connection, context: TeamContext, order: Order, limits: L
             due_at=now,
             **{field: getattr(offer, field) for field in TAKEN_OVER},
             **msgspec.structs.asdict(wish.price),
+            **order.terms.columns,
+            ends_at=order.terms.terminate_at,
         )
     )
     note(connection, deployment_id, "accepted", f"Launch of {offer.name} accepted.", now=now)

@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.machines import authorized_keys
+from forebay.domain.machines import authorized_keys, planned_ends
 from forebay.domain.machines import deployments as people_side
 from forebay.domain.machines.deployments import COLUMNS, Deployment, Desired, Limits, Status, change, to_deployment
 from forebay.domain.machines.events import note
@@ -161,6 +161,8 @@ def mark_running(connection: Connection, seen: Deployment, token: str, reach: Re
         attempts=0,
         **msgspec.structs.asdict(reach),
     )
+    if deployment.has_planned_end:
+        planned_ends.reckon(connection, deployment.id)
     if deployment.started_at is None:
         authorized_keys.recheck_first_start(connection, deployment.id, now=now)
     note(connection, deployment.id, "running", f"SSH answers at {reach.ip_address} port {reach.ssh_port}.", now=now)
@@ -192,6 +194,7 @@ def mark_stopped_by_itself(
     """
     deployment = held(connection, seen, token)
     at = min(now, at or people_side.last_sighting(connection, deployment.id) or now)
+    at = planned_ends.ended_by(connection, deployment.id, at)
     metering.end(connection, resource_id=deployment.id, resource_type="compute", at=at, now=now)
     try:
         with connection.begin_nested():
@@ -252,6 +255,8 @@ class Known(msgspec.Struct, frozen=True):
     desired: Desired
     is_due: bool
     has_address: bool
+    ends_at: datetime | None
+    """By plan: beyond that it is not paid for."""
 
 
 def known(connection: Connection, provider: str) -> dict[str, Known]:
@@ -263,10 +268,12 @@ def known(connection: Connection, provider: str) -> dict[str, Known]:
             deployments.c.desired,
             deployments.c.due_at.is_not(None).label("is_due"),
             deployments.c.ip_address.is_not(None).label("has_address"),
+            deployments.c.ends_at,
         ).where(deployments.c.provider == provider, deployments.c.gone_at.is_(None))
     )
     return {
-        row.id: Known(Status(row.status), Desired(row.desired), bool(row.is_due), bool(row.has_address)) for row in rows
+        row.id: Known(Status(row.status), Desired(row.desired), bool(row.is_due), bool(row.has_address), row.ends_at)
+        for row in rows
     }
 
 

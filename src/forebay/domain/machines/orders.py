@@ -13,11 +13,13 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.machines import offers, prices, ssh_keys
+from forebay.domain.machines import offers, prices, schedules, ssh_keys
 from forebay.domain.machines.deployments import Limits, check_labels, check_name, hold_micros, refuse_frozen
 from forebay.domain.machines.offers import Offer
 from forebay.domain.machines.prices import Price
+from forebay.domain.machines.schedules import Terms
 from forebay.domain.money import holds, ledger
+from forebay.domain.money.amounts import charge_micros
 from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission, who_has
 from forebay.errors import BadRequest, ForebayError, NotFound, RateLimitExceeded
@@ -42,6 +44,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     cloud_init: Mapping[str, Any] | None = None
     labels: Mapping[str, str] = {}
+    terms: Terms = Terms()
+    """How it is to end."""
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +145,15 @@ def check_offer(connection: Connection, wish: Wish) -> None:
         raise BadRequest("All fields must come from one offer.", code="OFFER_MISMATCH", details=wrong)
 
 
+def check_end(connection: Connection, wish: Wish) -> None:
+    """Raise BadRequest for an end that can't be brought about like that."""
+    offer, price = wish.offer, wish.price
+    if offer is None or price is None:
+        return
+    least = charge_micros(price.rate_micros, offer.minimum_runtime_minutes * 60)
+    schedules.check(wish.order.terms, supports_pause=offer.supports_pause, least_micros=least, now=wish.now)
+
+
 def creations_left(connection: Connection, wish: Wish) -> tuple[int, int]:
     """How many more the person may create now, and in how many seconds one more than that."""
     recent = connection.execute(
@@ -208,6 +221,7 @@ CHECKS: tuple[tuple[Callable[[Connection, Wish], None], list[str]], ...] = (
     (check_words, WHO_ASKS),
     (check_tags, WHO_ASKS),
     (check_offer, WHO_ASKS),
+    (check_end, WHO_ASKS),
     (check_rate, []),
     (check_key, who_has(Permission.manage_ssh_keys)),
     (check_credits, who_has(Permission.manage_billing)),

@@ -45,6 +45,10 @@ OWN = [
     "started_at",
     "stopped_at",
     "host_keys",
+    "terminate_at",
+    "max_cost_micros",
+    "auto_stop_minutes",
+    "auto_stop_action",
 ]
 """The deployment's columns in the order of a row; after them come the five of COSTS."""
 

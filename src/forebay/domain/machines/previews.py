@@ -13,9 +13,11 @@ from forebay.domain.machines import offers, orders
 from forebay.domain.machines.deployments import Limits
 from forebay.domain.machines.offers import SPOT, Offer
 from forebay.domain.machines.orders import Order, Refusal, Wish
+from forebay.domain.machines.planned_ends import End, Plan, Reason
 from forebay.domain.money import auto_top_ups, outlook
 from forebay.domain.money.amounts import MICROS_PER_DOLLAR, SECONDS_PER_HOUR, charge_micros
 from forebay.domain.money.auto_top_ups import COOLDOWN, Policy
+from forebay.domain.money.metering import Cost
 from forebay.domain.money.outlook import Outlook, counted, lasting
 from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission
@@ -47,6 +49,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     after: Outlook
     first_terminable_at: datetime | None
     """If it ran from this second on."""
+    end: End | None
+    """The end that the order plans, if it ran from this second on and all of the time."""
     warnings: list[Warning]
     refusals: list[Refusal]
 
@@ -62,6 +66,7 @@ def preview(connection: Connection, context: TeamContext, order: Order, limits: 
         held_micros=before.held_micros + wish.hold_micros,
         burn_micros_per_hour=before.burn_micros_per_hour + rate,
     )
+    end = planned_end(wish)
     return Preview(
         offer=offer,
         in_stock=0 if offer is None else offers.in_stock(connection, offer),
@@ -72,13 +77,32 @@ def preview(connection: Connection, context: TeamContext, order: Order, limits: 
         before=before,
         after=after,
         first_terminable_at=None if offer is None else now + timedelta(minutes=minutes),
-        warnings=[] if offer is None else list(warnings(connection, wish, offer, after)),
+        end=end,
+        warnings=[] if offer is None else list(warnings(connection, wish, offer, after, end)),
         refusals=orders.refusals(connection, wish),
     )
 
 
-def warnings(connection: Connection, wish: Wish, offer: Offer, after: Outlook) -> Iterator[Warning]:
+def planned_end(wish: Wish) -> End | None:
+    """When the machine would end by the order's own terms, if it ran from now on."""
+    if wish.offer is None or wish.price is None:
+        return None
+    rate_micros = wish.price.rate_micros
+    cost = Cost(charged_micros=0, ended_micros=0, rate_micros=rate_micros, started_at=wish.now, charged_through=None)
+    return Plan(
+        terminate_at=wish.order.terms.terminate_at,
+        max_cost_micros=wish.order.terms.max_cost_micros,
+        earliest_at=wish.now + timedelta(minutes=wish.offer.minimum_runtime_minutes),
+        cost=cost,
+    ).end
+
+
+def warnings(connection: Connection, wish: Wish, offer: Offer, after: Outlook, end: End | None) -> Iterator[Warning]:
     """Whatever is no refusal and still worth knowing."""
+    if end is not None:
+        why = "as planned" if end.reason is Reason.time else "when it has cost what it may"
+        stretch = lasting(max(0, int((end.at - wish.now).total_seconds())))
+        yield Warning("PLANNED_END", f"It is terminated after {stretch}, on {end.at:%Y-%m-%dT%H:%M:%SZ}, {why}.")
     if wish.order.instance_type == SPOT:
         yield Warning(
             "SPOT", "A spot machine can be reclaimed at any time after a short notice. Keep what matters elsewhere."

@@ -15,6 +15,11 @@ from forebay.domain.people import activity
 from forebay.domain.people.access import TeamContext
 from forebay.errors import Conflict
 
+NOT_SET_UP = (
+    "Cards are not set up in this cloud. Whoever runs it can set FOREBAY_STRIPE_SECRET_KEY; until then an operator can "
+    "grant credits."
+)
+
 
 class PaymentsNotSetUp(Conflict):
     """This cloud takes no cards."""
@@ -26,8 +31,7 @@ def demand_payments(*, takes_cards: bool) -> None:
     """Raise PaymentsNotSetUp where no cards can be charged."""
     if not takes_cards:
         raise PaymentsNotSetUp(
-            "Cards are not set up in this cloud. Whoever runs it can set FOREBAY_STRIPE_SECRET_KEY; until then an "
-            "operator can grant credits.",
+            NOT_SET_UP,
             details={"setting": "FOREBAY_STRIPE_SECRET_KEY", "whoCanDoIt": ["operator"]},
         )
 

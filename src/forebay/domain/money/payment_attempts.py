@@ -239,11 +239,11 @@ def is_any_due(connection: Connection, *, now: datetime) -> bool:
 
 
 def take_due(connection: Connection, *, now: datetime, limit: int) -> list[Attempt]:
-    """Take what is due: nobody else does, until the lease is over."""
+    """Take what is due, what people wait for first: nobody else does, until the lease is over."""
     due = (
         sa.select(payment_attempts.c.id)
         .where(payment_attempts.c.due_at <= now)
-        .order_by(payment_attempts.c.due_at, payment_attempts.c.id)
+        .order_by(payment_attempts.c.path == Path.auto.value, payment_attempts.c.due_at, payment_attempts.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
