@@ -85,7 +85,7 @@ class CardPages:
         """What deleting it means."""
         with self.dashboard.read() as connection:
             card = self.card(connection, visit)
-            return self.dashboard.show(visit, connection, "card_delete.html", error=error, card=card)
+            return self.dashboard.show(visit, connection, "card_delete.html", error=error, saved=card)
 
     def delete(self, visit: Visit) -> Page:
         """Charge it no more."""
