@@ -17,7 +17,7 @@ from forebay.domain.people.roles import Permission
 from forebay.errors import ForebayError
 from forebay.web.dashboard import Dashboard, asker
 from forebay.web.frame import Page, go
-from forebay.web.top_ups import LAST, Payment, payments
+from forebay.web.top_ups import LAST, PAGE, Payment, payments
 from forebay.web.visits import Visit
 
 TONES = {"fine": "good", "low": "warn", "empty": "bad", "waiting": "warn", "stopped": "bad", "disks deleted": "bad"}
@@ -53,12 +53,15 @@ class BillingPages:
         found, total = payment_attempts.of_team(connection, team_id, limit=LAST)
         standing = auto_top_ups.stand(connection, team_id, now=visit.now)
         decision = None if standing is None else auto_top_ups.decide(standing, now=visit.now)
+        saved = cards.of_team(connection, team_id)
         attempts: list[Payment] = []
         if standing is not None:
             by_itself, _ = payment_attempts.of_team(connection, team_id, limit=LAST, path=payment_attempts.Path.auto)
             attempts = payments(by_itself)
         return {
-            "cards": cards.of_team(connection, team_id),
+            "cards": saved,
+            "ways": [*((each.id, each.words) for each in saved), (PAGE, "A payment page")],
+            "pays_by": saved[0].id if saved else PAGE,
             "payments": payments(found),
             "payment_count": total,
             "presets": [amount // 1_000_000 for amount in deposits.PRESETS],
