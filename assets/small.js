@@ -64,7 +64,19 @@ document.addEventListener("click", async (event) => {
       dialog.close();
     }
   });
+  readFiles(dialog);
   dialog.showModal();
+});
+
+// A file is read into the field beside it: forms are sent as text.
+const readFiles = (root) => {
+  for (const file of root.querySelectorAll("input[data-reads]")) file.closest("label").hidden = false;
+};
+readFiles(document);
+document.addEventListener("change", async (event) => {
+  const name = event.target.dataset?.reads;
+  if (!name || !event.target.files[0]) return;
+  event.target.form.elements[name].value = (await event.target.files[0].slice(0, 20000).text()).trim();
 });
 
 document.addEventListener("submit", (event) => {
@@ -80,8 +92,9 @@ window.addEventListener("pageshow", () => {
 // Filters apply as they are changed; the button is for those without a script.
 for (const form of document.querySelectorAll("form[data-applies]")) {
   form.addEventListener("change", () => form.requestSubmit());
-  for (const button of form.querySelectorAll("[data-plain]")) button.hidden = true;
 }
+
+for (const button of document.querySelectorAll("[data-plain]")) button.hidden = true;
 
 // Menus close like menus.
 document.addEventListener("click", (event) => {

@@ -22,11 +22,13 @@ import sqlalchemy as sa
 from forebay import ids, mail
 from forebay.clock import Clock, SystemClock
 from forebay.compute.base import Provider
-from forebay.domain.machines import lifecycle, local_host
+from forebay.domain.machines import lifecycle, local_host, volume_work
 from forebay.domain.machines.deployments import Limits
 from forebay.domain.money import card_set_ups, ledger, low_balance, payment_attempts
 from forebay.domain.money.receipts import Seller
 from forebay.domain.people import credentials
+from forebay.domain.people.public_addresses import Walls
+from forebay.outside import Outside
 from forebay.payments.base import PaymentProcessor
 from forebay.settings import InvalidSetting, Settings
 from forebay.storage import migrations
@@ -42,12 +44,15 @@ from forebay.worker.housekeeping import HousekeepingReconciler
 from forebay.worker.idleness import IdlenessReconciler, Thresholds
 from forebay.worker.loop import Reconciler, Worker
 from forebay.worker.mails import MailReconciler
+from forebay.worker.notifications import NotificationReconciler
 from forebay.worker.payment_events import PaymentEventReconciler
 from forebay.worker.payments import PaymentReconciler
 from forebay.worker.planned_ends import PlannedEndReconciler
 from forebay.worker.sightings import SightingReconciler
 from forebay.worker.ssh_keys import SshKeyReconciler
 from forebay.worker.ssh_probe import answers
+from forebay.worker.volumes import VolumeReconciler
+from forebay.worker.webhooks import WebhookReconciler
 
 if TYPE_CHECKING:
     import uvicorn
@@ -142,7 +147,7 @@ class Forebay:
         )
         self.worker = Worker(
             [
-                OfferReconciler(database, self.providers, clock),
+                OfferReconciler(database, self.providers, clock, nudge=self.nudge),
                 DeploymentReconciler(
                     database,
                     self.providers,
@@ -162,6 +167,7 @@ class Forebay:
                     rules=low_balance.rules_of(settings, self.public_url),
                     nudge=self.nudge,
                 ),
+                VolumeReconciler(database, self.providers, clock, nudge=self.nudge),
                 PlannedEndReconciler(database, clock, guard, nudge=self.nudge),
                 IdlenessReconciler(
                     database,
@@ -172,13 +178,23 @@ class Forebay:
                     nudge=self.nudge,
                 ),
                 SshKeyReconciler(database, self.providers, clock),
-                MailReconciler(database, self.sender, clock),
+                *self.telling_reconcilers(),
                 *self.payment_reconcilers(),
                 *more,
             ],
             clock,
         )
         return self.worker
+
+    def telling_reconcilers(self) -> list[Reconciler]:
+        """What brings the news: to people by mail, to programs by webhook."""
+        what = self.database, self.clock
+        outside = Outside(walls(self.settings))
+        return [
+            NotificationReconciler(*what, public_url=self.public_url, nudge=self.nudge),
+            WebhookReconciler(*what, outside, secret_key=self.secret_key, nudge=self.nudge),
+            MailReconciler(self.database, self.sender, self.clock, public_url=self.public_url),
+        ]
 
     def open_processor(self) -> PaymentProcessor:
         """Make who charges cards. Raises InvalidSetting where this cloud takes none."""
@@ -208,6 +224,7 @@ class Forebay:
         if self.settings.is_sqlite and self.folder_lock is not None:
             with self.database.begin() as connection:
                 lifecycle.release_all(connection)
+                volume_work.release_all(connection, now=self.clock.now())
                 payment_attempts.release_all(connection, now=self.clock.now())
                 card_set_ups.release_all(connection, now=self.clock.now())
                 Lease.drop_all(connection, leases)
@@ -249,6 +266,11 @@ def this_host() -> str:
     """What tells this machine from others, and lets a person know it: its name and the id of its installation."""
     path = Path("/etc/machine-id")
     return f"{socket.gethostname()} {path.read_text().strip() if path.exists() else ''}".strip()
+
+
+def walls(settings: Settings) -> Walls:
+    """Where webhooks may lead."""
+    return Walls(settings.webhook_open_networks, settings.webhook_allow_http)
 
 
 def make_stripe(settings: Settings) -> PaymentProcessor:

@@ -26,12 +26,28 @@ class Sender(Protocol):
 
     description: str
 
-    def send(self, message_id: str, recipient: str, subject: str, text: str, html: str | None = None) -> None:
-        """Send it or raise MailNotSent."""
+    def send(
+        self,
+        message_id: str,
+        recipient: str,
+        subject: str,
+        text: str,
+        html: str | None = None,
+        *,
+        unsubscribe: str | None = None,
+    ) -> None:
+        """Send it or raise MailNotSent. `unsubscribe` is where its recipient can do without such mails."""
 
 
 def compose(
-    sender: str, message_id: str, recipient: str, subject: str, text: str, html: str | None = None
+    sender: str,
+    message_id: str,
+    recipient: str,
+    subject: str,
+    text: str,
+    html: str | None = None,
+    *,
+    unsubscribe: str | None = None,
 ) -> EmailMessage:
     """The mail itself."""
     message = EmailMessage()
@@ -39,6 +55,8 @@ def compose(
     message["From"], message["To"], message["Subject"] = sender, recipient, " ".join(subject.split())
     message["Date"], message["Message-ID"] = formatdate(), f"<{message_id}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
+    if unsubscribe is not None:
+        message["List-Unsubscribe"] = f"<{unsubscribe}>"
     message.set_content(text)
     if html is not None:
         message.add_alternative(html, subtype="html")
@@ -52,13 +70,23 @@ class Outbox:
         self.folder, self.mail_from = folder, mail_from
         self.description = f"written to {folder}"
 
-    def send(self, message_id: str, recipient: str, subject: str, text: str, html: str | None = None) -> None:
+    def send(
+        self,
+        message_id: str,
+        recipient: str,
+        subject: str,
+        text: str,
+        html: str | None = None,
+        *,
+        unsubscribe: str | None = None,
+    ) -> None:
         """Write the mail; the same one twice is one file."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.folder / f"{message_id}.eml"
         partial = path.with_suffix(".partial")
         partial.touch(mode=0o600)
-        partial.write_bytes(compose(self.mail_from, message_id, recipient, subject, text, html).as_bytes())
+        message = compose(self.mail_from, message_id, recipient, subject, text, html, unsubscribe=unsubscribe)
+        partial.write_bytes(message.as_bytes())
         partial.rename(path)
 
 
@@ -73,9 +101,18 @@ class Smtp:
         self.mail_from = mail_from
         self.description = f"sent through {self.host}:{self.port}"
 
-    def send(self, message_id: str, recipient: str, subject: str, text: str, html: str | None = None) -> None:
+    def send(
+        self,
+        message_id: str,
+        recipient: str,
+        subject: str,
+        text: str,
+        html: str | None = None,
+        *,
+        unsubscribe: str | None = None,
+    ) -> None:
         """Hand it to the server or raise MailNotSent. A password is never sent over a connection without TLS."""
-        message = compose(self.mail_from, message_id, recipient, subject, text, html)
+        message = compose(self.mail_from, message_id, recipient, subject, text, html, unsubscribe=unsubscribe)
         try:
             with self.connect() as server:
                 if self.user:

@@ -87,6 +87,12 @@ class Settings:
     )
     mail_from: str = setting("Forebay <forebay@localhost>", "Sender of the mails.")
 
+    webhook_open_networks: tuple[str, ...] = setting(
+        (), "Private networks that teams' webhooks may lead into; by default none, nor any address of the host."
+    )
+    webhook_allow_http: bool = setting(False, "Let webhooks have addresses without TLS: for development.")
+    weekly_report: bool = setting(True, "Mail owners and admins each Monday what the week cost, and what was idle.")
+
     cycle_seconds: int = setting(60, "Seconds between two deduction cycles (10 in the demo).")
     idle_look_seconds: int = setting(30, "Seconds between two looks at which machines are in use (10 in the demo).")
     idle_cpu_percent: int = setting(5, "Below so much of one processor a machine is idle, if nobody works in it.")
@@ -122,6 +128,16 @@ class Settings:
     local_gpu_micros: int = setting(1_500_000, "Price of a GPU of a local machine, micro-dollars an hour.")
     local_disk_gb_nanos: int = setting(
         100_000, "Price of a GB of disk of a stopped local machine, nano-dollars an hour (0.0001 dollars)."
+    )
+    local_volume_gb_nanos: int = setting(
+        100_000, "Price of a GB of a volume on this machine, nano-dollars an hour (0.0001 dollars)."
+    )
+    local_volumes_dir: str = setting(
+        "",
+        "Folder of the volumes' image files. Empty: `volumes/` in the data dir. Not to be changed while there are any.",
+    )
+    local_volumes_gb: int = setting(
+        0, "What all volumes on this machine may come to, in GB. 0: half of the disk that is free beside them."
     )
     local_cpu_overcommit: int = setting(8, "Virtual CPUs offered for each CPU of the machine.")
     local_memory_reserve_gb: int = setting(2, "Memory of the machine that is not offered.")
@@ -239,6 +255,8 @@ MOST = {
     "low_balance_late_hours": 24 * 365,
     "top_up_wait_seconds": 86400,
     "disk_grace_days": 3650,
+    "local_volume_gb_nanos": 1_000_000_000,
+    "local_volumes_gb": 1_000_000,
 }
 """Beyond these a number is a slip of the finger, and no date or sum could be reckoned with it."""
 
@@ -255,7 +273,7 @@ def refuse_unsafe(settings: Settings) -> None:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
             raise InvalidSetting("FOREBAY_PUBLIC_URL must be http(s)://host[:port] without a path")
     refuse_unsafe_payments(settings)
-    for network in (*settings.trusted_proxies, *settings.local_open_networks):
+    for network in (*settings.trusted_proxies, *settings.local_open_networks, *settings.webhook_open_networks):
         try:
             ipaddress.ip_network(network, strict=False)
         except ValueError:

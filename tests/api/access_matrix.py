@@ -21,6 +21,8 @@ ROWS = """
                                           nob rev exp str rem ope els loo rea dep sta adm own per ope
 GET /api/providers                        200 200 200 200 200 200 200 200 200 200 200 200 200 200 200
 GET /api/gpu-offers                       200 200 200 200 200 200 200 200 200 200 200 200 200 200 200
+POST /api/gpu-offers/{offer_id}/watch     401 401 401 404 404 404 404 403 403 403 403 201 201 201 404
+DELETE /api/gpu-offers/{offer_id}/watch   401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
 GET /api/kubernetes/versions              200 200 200 200 200 200 200 200 200 200 200 200 200 200 200
 GET /api/kubernetes/{cluster_id}/health   401 401 401 404 404 404 404 404 404 404 404 404 404 404 404
 
@@ -60,6 +62,8 @@ GET /api/me                               401 401 401 200 200 200 200 200 200 20
 GET /api/me/activity                      401 401 401 403 403 403 403 403 403 403 403 403 403 200 200
 GET /api/me/export                        401 401 401 403 403 403 403 403 403 403 403 403 403 200 200
 DELETE /api/me                            401 401 401 403 403 403 403 403 403 403 403 403 403 400 400
+GET /api/me/notifications                 401 401 401 200 200 200 200 200 200 200 200 200 200 200 200
+PUT /api/me/notifications                 401 401 401 403 403 403 403 403 403 403 403 403 403 200 200
 PUT /api/me/current-team                  401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
 GET /api/api-keys                         401 401 401 403 403 403 403 403 403 403 403 403 403 200 200
 POST /api/api-keys                        401 401 401 403 403 403 403 403 403 403 403 403 403 201 201
@@ -124,9 +128,26 @@ GET /api/deployments/{deployment_id}/events         401 401 401 404 404 404 404 
 POST /api/deployments/{deployment_id}/stop          401 401 401 404 404 404 404 403 403 403 200 200 200 200 404
 POST /api/deployments/{deployment_id}/start         401 401 401 404 404 404 404 403 403 403 409 409 409 409 404
 
+GET /api/volumes/pricing                  401 401 401 200 200 200 200 200 200 200 200 200 200 200 200
+GET /api/volumes/regions                  401 401 401 200 200 200 200 200 200 200 200 200 200 200 200
+GET /api/volumes                          401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+POST /api/volumes                         401 401 401 404 404 404 404 403 403 403 403 201 201 201 404
+GET /api/volumes/{volume_id}              401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+PATCH /api/volumes/{volume_id}            401 401 401 404 404 404 404 403 403 403 403 200 200 200 404
+DELETE /api/volumes/{volume_id}           401 401 401 404 404 404 404 403 403 403 403 200 200 200 404
+POST /api/volumes/{volume_id}/attach      401 401 401 404 404 404 404 403 403 403 200 200 200 200 404
+POST /api/volumes/{volume_id}/detach      401 401 401 404 404 404 404 403 403 403 409 409 409 409 404
+
 POST /api/teams/{team_id}/start-again      401 401 401 404 404 404 404 403 403 200 200 200 200 200 404
 GET /api/teams/{team_id}/billing           401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
 POST /api/teams/{team_id}/credit-moves       401 401 401 404 404 404 404 403 403 403 403 403 403 201 404
+GET /api/teams/{team_id}/webhooks                        401 401 401 404 404 404 404 403 403 403 403 200 200 200 404
+POST /api/teams/{team_id}/webhooks                       401 401 401 404 404 404 404 403 403 403 403 201 201 201 404
+PATCH /api/teams/{team_id}/webhooks/{webhook_id}         401 401 401 404 404 404 404 403 403 403 403 200 200 200 404
+DELETE /api/teams/{team_id}/webhooks/{webhook_id}        401 401 401 404 404 404 404 403 403 403 403 200 200 200 404
+POST /api/teams/{team_id}/webhooks/{webhook_id}/test     401 401 401 404 404 404 404 403 403 403 403 201 201 201 404
+POST /api/teams/{team_id}/webhooks/{webhook_id}/rotate   401 401 401 404 404 404 404 403 403 403 403 201 201 201 404
+GET /api/teams/{team_id}/webhooks/{webhook_id}/deliveries  401 401 401 404 404 404 404 403 403 403 403 200 200 200 404
 POST /api/stripe/webhook                           409 409 409 409 409 409 409 409 409 409 409 409 409 409 409
 PUT /api/teams/{team_id}/auto-top-up               401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
 POST /api/teams/{team_id}/auto-top-up/try-again    401 401 401 404 404 404 404 403 403 403 403 403 403 409 404
@@ -208,6 +229,7 @@ UNDECLARED = {
             "/step-up",
             "/cli",
             "/t",
+            "/teams/new",
         )
     },
     **{
@@ -228,6 +250,7 @@ UNDECLARED = {
             "/account/totp/remove",
             "/account/recovery-codes",
             "/account/identities/disconnect",
+            "/teams/new",
         )
     },
     ("GET", "/healthz"): "whether the server works; nothing of anyone's",

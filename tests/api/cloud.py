@@ -25,8 +25,10 @@ from forebay.domain.money.teams import create as new_team
 from forebay.domain.people import accounts, api_keys, sessions, teams
 from forebay.domain.people.roles import MemberMode, Role
 from forebay.settings import Settings
-from forebay.storage.tables import activity, deployments, memberships
+from forebay.storage.tables import activity, deployments, memberships, volumes
 from forebay.worker.deployments import DeploymentReconciler
+from forebay.worker.volumes import VolumeReconciler
+from forebay.worker.webhooks import WebhookReconciler
 from tests.api.clock import Clock, Here
 from tests.api.wire import Answer, Loop, Request, ask
 
@@ -63,12 +65,13 @@ class Cloud:
         self.loop = loop
         self.provider = MemoryProvider(self.clock.now, pools=[ENDLESS])
         plenty = {"rate_limit_anonymous": 100_000, "rate_limit_key": 100_000, "rate_limit_creations": 1000}
+        near: dict[str, Any] = {"webhook_open_networks": ("127.0.0.0/8",), "webhook_allow_http": True}
         self.settings = Settings(
             data_dir=folder,
             database_url=database_url,
             secret_key="a key for tests, of no use elsewhere",
             providers=("memory",),
-            **(plenty | settings),
+            **(plenty | near | settings),
         )
         self.forebay = Forebay(self.settings, self.clock)
         self.database = self.forebay.database
@@ -77,6 +80,12 @@ class Cloud:
         reconciler = self.worker.reconcilers["deployments"]
         assert isinstance(reconciler, DeploymentReconciler)
         reconciler.probe, reconciler.executor = self.provider.answers, Here()
+        keeper = self.worker.reconcilers["volumes"]
+        assert isinstance(keeper, VolumeReconciler)
+        keeper.executor = Here()
+        sender = self.worker.reconcilers["webhooks"]
+        assert isinstance(sender, WebhookReconciler)
+        sender.executor = Here()
         self.application, self.door = build_api(self.forebay, URL)
         self.run("offers")
 
@@ -283,6 +292,15 @@ class Cloud:
         assert shown["status"] == "running"
         return shown
 
+    def volume(self, person: Person, team: str | None = None, *, size: int = 10, **more: Any) -> Any:
+        """A volume that is there."""
+        body = {"name": f"volume-{next(numbers)}", "sizeInGb": size, "provider": "memory", "teamId": team} | more
+        made = self.post("/api/volumes", person.key, {name: value for name, value in body.items() if value}).ok(201)
+        self.settle()
+        shown = self.get(f"/api/volumes/{made['id']}", person.key).ok()
+        assert shown["status"] in ("available", "attached")
+        return shown
+
     def run(self, name: str) -> None:
         """One round of a reconciler. It must not fail."""
         before = self.worker.failures[name]
@@ -293,11 +311,18 @@ class Cloud:
         """Let the worker bring about whatever is due now."""
         for _ in range(100):
             self.run("deployments")
-            with self.database.read() as connection:
-                due = connection.execute(sa.select(deployments.c.id).where(deployments.c.due_at <= self.clock.now()))
-                if due.first() is None:
-                    return
+            self.run("volumes")
+            if not self.is_any_due():
+                return
         raise AssertionError("the worker finds no end")
+
+    def is_any_due(self) -> bool:
+        """Whether a machine or a volume is to be looked at now."""
+        with self.database.read() as connection:
+            return any(
+                connection.execute(sa.select(table.c.id).where(table.c.due_at <= self.clock.now())).first() is not None
+                for table in (deployments, volumes)
+            )
 
 
 def new_public_key() -> str:

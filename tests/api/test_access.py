@@ -11,8 +11,10 @@ from litestar.routes import HTTPRoute
 
 from forebay.api.route import Needs, Route
 from forebay.domain.money import cards
+from forebay.domain.people import webhooks
 from forebay.domain.people.roles import MemberMode, Permission, Role
-from forebay.storage.tables import memberships, passkeys, sessions, teams
+from forebay.storage import tables
+from forebay.storage.tables import memberships, passkeys, sessions, stock_watches, teams
 from tests.api.access_matrix import CALLERS, TABLE, UNDECLARED
 from tests.api.authenticator import add_passkey
 from tests.api.cloud import ABSENT, ROUTES, Cloud, Person, new_public_key, numbers
@@ -164,8 +166,38 @@ def made_card(attempt: Attempt) -> str:
         return cards.add(connection, attempt.team, facts, created_by=None, now=now).id
 
 
+def made_webhook(attempt: Attempt) -> str:
+    """The team's only one: there is a limit."""
+    with attempt.cloud.database.begin() as connection:
+        webhooks.remove(connection, tables.webhooks.c.team_id == attempt.team)
+    path = f"/api/teams/{attempt.team}/webhooks"
+    made = attempt.cloud.post(path, attempt.cloud.session(attempt.scene.owner.id), WEBHOOK).ok(201)
+    return str(made["id"])
+
+
+def watched_offer(attempt: Attempt) -> str:
+    """An offer that everybody in the team watches for it."""
+    with attempt.cloud.database.begin() as connection:
+        connection.execute(stock_watches.delete())
+        members = connection.execute(memberships.select().where(memberships.c.team_id == attempt.team)).all()
+        for member in members:
+            connection.execute(
+                stock_watches.insert().values(
+                    offer_id="memory-small",
+                    user_id=member.user_id,
+                    for_team=attempt.team,
+                    is_lasting=False,
+                    is_out=False,
+                    created_at=attempt.cloud.clock.now(),
+                )
+            )
+    return "memory-small"
+
+
+WEBHOOK = {"url": "https://hooks.example.org/herons", "kinds": ["deployment.running"]}
 PARAMETERS: dict[str, Callable[[Attempt], str]] = {
     "deployment_id": Attempt.machine,
+    "volume_id": lambda attempt: str(attempt.cloud.volume(attempt.scene.owner, attempt.team)["id"]),
     "team_id": lambda attempt: attempt.team,
     "cluster_id": lambda attempt: ABSENT,
     "session_id": made_session,
@@ -175,6 +207,8 @@ PARAMETERS: dict[str, Callable[[Attempt], str]] = {
     "invitation_id": lambda attempt: invite(attempt.cloud, attempt.scene.owner, attempt.team, new_address())[0],
     "token": invited_elsewhere,
     "card_id": made_card,
+    "webhook_id": made_webhook,
+    "offer_id": watched_offer,
     "set_up_id": lambda attempt: ABSENT,
     "top_up_id": lambda attempt: ABSENT,
     "month": lambda attempt: attempt.cloud.clock.now().strftime("%Y-%m"),
@@ -222,6 +256,11 @@ BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ("DELETE", "/api/operator/teams/{team_id}"): lambda _: {"reason": "x"},
     ("POST", "/api/operator/deployments/{deployment_id}/terminate"): lambda _: {"reason": "x"},
     ("PUT", "/api/teams/{team_id}/auto-top-up"): lambda _: {"isOn": False},
+    ("PUT", "/api/me/notifications"): lambda _: {"kinds": {"report.weekly": False}},
+    ("POST", "/api/teams/{team_id}/webhooks"): lambda _: WEBHOOK,
+    ("PATCH", "/api/teams/{team_id}/webhooks/{webhook_id}"): lambda _: {"isEnabled": False},
+    ("POST", "/api/teams/{team_id}/webhooks/{webhook_id}/rotate"): lambda _: {},
+    ("POST", "/api/gpu-offers/{offer_id}/watch"): lambda attempt: {"teamId": attempt.team},
     ("POST", "/api/teams/{team_id}/cards"): lambda _: {},
     ("POST", "/api/teams/{team_id}/top-ups"): lambda _: {"amount": 50, "clientKey": "click"},
     ("POST", "/api/ssh-keys"): lambda attempt: {
@@ -229,6 +268,15 @@ BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
         "publicKey": new_public_key(),
         "teamId": attempt.team,
     },
+    ("POST", "/api/volumes"): lambda attempt: {
+        "name": f"volume-{next(numbers)}",
+        "sizeInGb": 1,
+        "provider": "memory",
+        "teamId": attempt.team,
+    },
+    ("PATCH", "/api/volumes/{volume_id}"): lambda _: {"sizeInGb": 11},
+    ("POST", "/api/volumes/{volume_id}/attach"): lambda attempt: {"deploymentId": attempt.machine()},
+    ("POST", "/api/volumes/{volume_id}/detach"): lambda attempt: {"deploymentId": attempt.machine()},
     ("POST", "/api/deployments"): lambda attempt: attempt.cloud.order(
         attempt.team, attempt.scene.key if attempt.team == attempt.scene.team else attempt.ssh_key()
     ),

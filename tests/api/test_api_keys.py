@@ -380,14 +380,17 @@ CURRENT = [declared for declared in ROUTES if declared.target is Target.current]
 def test_a_narrowed_key_without_a_team_is_refused_where_one_must_be_named(cloud: Cloud, declared: Route) -> None:
     """Never carried out in, nor billed to, the team that its owner or the key happens to look at."""
     owner = cloud.person()
-    elsewhere = cloud.team(owner, credits_micros=1_000_000)
+    elsewhere = cloud.team(owner, credits_micros=10_000_000)
     key = cloud.key(owner.id, owner.team, team_ids=[elsewhere])
     make_body = BODIES.get((declared.method, declared.path))
+    path = declared.path.replace("{offer_id}", "memory-small")
+    if declared.method == "DELETE":
+        cloud.post(path, owner.session, {"teamId": elsewhere}).ok(201)
 
     def ask(team: str | None) -> Answer:
         body = None if make_body is None else make_body(team)
-        query = f"?teamId={team}" if declared.method == "GET" and team else ""
-        return cloud.send(declared.method, declared.path + query, key, body)
+        query = f"?teamId={team}" if declared.target_from == "query:teamId" and team else ""
+        return cloud.send(declared.method, path + query, key, body)
 
     refusal = ask(None).refused(400, "TEAM_REQUIRED")
     assert refusal["details"] == {"teamId": "required"}
@@ -397,6 +400,8 @@ def test_a_narrowed_key_without_a_team_is_refused_where_one_must_be_named(cloud:
 
 BODIES: dict[tuple[str, str], Callable[[str | None], Any]] = {
     ("POST", "/api/ssh-keys"): lambda team: {"name": "x", "publicKey": new_public_key(), "teamId": team},
+    ("POST", "/api/volumes"): lambda team: {"name": "x", "sizeInGb": 1, "provider": "memory", "teamId": team},
+    ("POST", "/api/gpu-offers/{offer_id}/watch"): lambda team: {"teamId": team},
 }
 """What is sent to those of them that take a body."""
 

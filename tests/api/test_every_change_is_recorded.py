@@ -112,6 +112,13 @@ class Acts:
             self.cloud.settle()
         return f"/api/deployments/{machine}"
 
+    def volume(self, **more: Any) -> str:
+        return f"/api/volumes/{self.cloud.volume(self.olga, self.team, **more)['id']}"
+
+    def detach(self) -> Request:
+        machine = self.machine().rpartition("/")[2]
+        return self.mine(f"{self.volume(deploymentId=machine)}/detach", {"deploymentId": machine})
+
     def start_again(self) -> Request:
         """The team's machine was stopped for lack of credits, and there are some again."""
         machine = self.machine(is_stopped=True).rpartition("/")[2]
@@ -203,6 +210,17 @@ class Acts:
         self.cloud.session(self.olga.id)
         found = self.cloud.get("/api/auth/sessions", self.olga.session).ok()["sessions"]
         return f"/api/auth/sessions/{found[0]['id']}"
+
+    def webhook(self) -> str:
+        """The path of a webhook of the team, below it."""
+        path = f"/api/teams/{self.team}/webhooks"
+        made = self.cloud.post(path, self.olga.session, {"url": "https://hooks.example.org/herons"}).ok(201)
+        return f"/webhooks/{made['id']}"
+
+    def watched(self) -> str:
+        path = "/api/gpu-offers/memory-small/watch"
+        self.cloud.post(path, self.olga.session, {}).ok(201)
+        return path
 
     def empty_team(self) -> str:
         return self.cloud.team(self.olga)
@@ -305,6 +323,22 @@ HOW: dict[tuple[str, str], Callable[[Acts], Request]] = {
     ),
     ("PUT", "/api/teams/{team_id}/auto-top-up"): lambda acts: acts.of_team("/auto-top-up", {"isOn": False}),
     ("POST", "/api/teams/{team_id}/auto-top-up/try-again"): Acts.auto_top_up,
+    ("PUT", "/api/me/notifications"): lambda acts: acts.mine(
+        "/api/me/notifications", {"kinds": {"report.weekly": False}}
+    ),
+    ("POST", "/api/gpu-offers/{offer_id}/watch"): lambda acts: acts.mine("/api/gpu-offers/memory-small/watch", {}),
+    ("DELETE", "/api/gpu-offers/{offer_id}/watch"): lambda acts: acts.mine(acts.watched()),
+    ("POST", "/api/teams/{team_id}/webhooks"): lambda acts: acts.of_team(
+        "/webhooks", {"url": "https://hooks.example.org/herons"}
+    ),
+    ("PATCH", "/api/teams/{team_id}/webhooks/{webhook_id}"): lambda acts: acts.of_team(
+        acts.webhook(), {"name": "Herons"}
+    ),
+    ("DELETE", "/api/teams/{team_id}/webhooks/{webhook_id}"): lambda acts: acts.of_team(acts.webhook()),
+    ("POST", "/api/teams/{team_id}/webhooks/{webhook_id}/test"): lambda acts: acts.of_team(f"{acts.webhook()}/test"),
+    ("POST", "/api/teams/{team_id}/webhooks/{webhook_id}/rotate"): lambda acts: acts.of_team(
+        f"{acts.webhook()}/rotate", {}
+    ),
     ("PUT", "/api/teams/{team_id}/cards/{card_id}/default"): lambda acts: acts.of_team(f"/cards/{acts.card()}/default"),
     ("DELETE", "/api/teams/{team_id}/cards/{card_id}"): lambda acts: acts.of_team(f"/cards/{acts.card()}"),
     ("POST", "/api/ssh-keys"): lambda acts: acts.mine(
@@ -313,6 +347,15 @@ HOW: dict[tuple[str, str], Callable[[Acts], Request]] = {
     ("DELETE", "/api/ssh-keys/{key_id}"): lambda acts: acts.mine(
         f"/api/ssh-keys/{acts.cloud.ssh_key(acts.team, acts.olga)}"
     ),
+    ("POST", "/api/volumes"): lambda acts: acts.mine(
+        "/api/volumes", {"name": "data", "sizeInGb": 1, "provider": "memory", "teamId": acts.team}
+    ),
+    ("PATCH", "/api/volumes/{volume_id}"): lambda acts: acts.mine(acts.volume(), {"name": "renamed"}),
+    ("DELETE", "/api/volumes/{volume_id}"): lambda acts: acts.mine(acts.volume()),
+    ("POST", "/api/volumes/{volume_id}/attach"): lambda acts: acts.mine(
+        f"{acts.volume()}/attach", {"deploymentId": acts.machine().rpartition("/")[2]}
+    ),
+    ("POST", "/api/volumes/{volume_id}/detach"): Acts.detach,
     ("POST", "/api/deployments"): lambda acts: acts.mine(
         "/api/deployments", acts.cloud.order(acts.team, acts.cloud.ssh_key(acts.team, acts.olga))
     ),

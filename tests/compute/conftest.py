@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -123,12 +124,14 @@ def ssh_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def installation(name: str, **settings: Any) -> Iterator[LocalProvider]:
     """A local provider that shares nothing with others on this machine, and leaves nothing behind."""
-    provider = LocalProvider(Settings(**settings), f"test-{name}-{os.getpid()}-{time.time_ns()}")
-    provider.prepare()
-    yield provider
-    for instance in provider.observe():
-        end(provider, instance.deployment_id)
-    provider.remove_installation()
+    with tempfile.TemporaryDirectory(prefix="forebay-") as folder:
+        cloud_id = f"test-{name}-{os.getpid()}-{time.time_ns()}"
+        provider = LocalProvider(Settings(data_dir=Path(folder), **settings), cloud_id)
+        provider.prepare()
+        yield provider
+        for instance in provider.observe():
+            end(provider, instance.deployment_id)
+        provider.remove_installation()
 
 
 @pytest.fixture(scope="session")

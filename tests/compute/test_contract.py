@@ -8,7 +8,19 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from forebay.compute.base import Instance, InstanceState, LaunchSpec, OutOfStock, Provider, Rejected, Shell
+from forebay.compute.base import (
+    Busy,
+    Instance,
+    InstanceState,
+    LaunchSpec,
+    OutOfStock,
+    Provider,
+    Rejected,
+    Shell,
+    Volume,
+    VolumeMount,
+    VolumeSpec,
+)
 from forebay.compute.memory import MemoryProvider
 from tests.compute.conftest import PATIENCE_SECONDS, end
 
@@ -27,6 +39,8 @@ def provider(request: pytest.FixtureRequest) -> Iterator[Provider]:
     yield found
     for instance in found.observe():
         end(found, instance.deployment_id)
+    for volume in found.observe_volumes():
+        found.delete_volume(volume.volume_id)
 
 
 @pytest.fixture
@@ -245,6 +259,79 @@ def test_what_can_never_be_is_refused(provider: Provider, spec: Callable[[str], 
     with pytest.raises((Rejected, OutOfStock)):
         provider.launch(msgspec.structs.replace(spec("one"), pool="nowhere"))
     assert observed(provider) == {}
+
+
+def volume(provider: Provider, volume_id: str, *, team: int = 1, size_gb: int = 1) -> VolumeSpec:
+    """A small volume of the provider's first region."""
+    region = provider.volume_regions()[0].region
+    return VolumeSpec(
+        volume_id=volume_id, team_id=f"team-{team}", team_number=team, region=region, size_gb=size_gb
+    )  # fmt: skip
+
+
+def volumes(provider: Provider) -> dict[str, Volume]:
+    """What `observe_volumes` says, by volume."""
+    return {found.volume_id: found for found in provider.observe_volumes()}
+
+
+def test_a_volume_is_made_once_grows_and_goes(provider: Provider) -> None:
+    assert provider.capabilities.volumes
+    [region] = provider.volume_regions()
+    assert region.nanos_per_gb > 0
+    assert 0 < region.min_size_gb <= region.max_size_gb <= region.total_gb
+    for _ in range(2):
+        provider.create_volume(volume(provider, "data"))
+    for size_gb in (3, 3, 2):
+        provider.resize_volume("data", size_gb)
+    assert volumes(provider) == {"data": Volume(volume_id="data", size_gb=3, used_bytes=0)}
+    for _ in range(2):
+        provider.delete_volume("data")
+    assert volumes(provider) == {}
+    provider.detach_volume("data", "never-was")
+    with pytest.raises(Rejected):
+        provider.resize_volume("data", 4)
+    with pytest.raises(Rejected):
+        provider.create_volume(msgspec.structs.replace(volume(provider, "data"), region="nowhere"))
+
+
+def test_a_volume_comes_and_goes_and_outlives_its_machines(
+    provider: Provider, spec: Callable[[str], LaunchSpec]
+) -> None:
+    for name in ("first", "second"):
+        provider.create_volume(volume(provider, name))
+    launched = msgspec.structs.replace(spec("one"), volumes=(VolumeMount("first", "data"),))
+    for _ in range(2):
+        provider.launch(launched)
+        provider.attach_volume(VolumeMount("second", "more"), "one")
+    machines = {name: found.deployment_ids for name, found in volumes(provider).items()}
+    assert machines == {"first": ("one",), "second": ("one",)}
+    with pytest.raises(Busy):
+        provider.delete_volume("first")
+    for _ in range(2):
+        provider.detach_volume("second", "one")
+    provider.stop("one")
+    provider.attach_volume(VolumeMount("second", "more"), "one")
+    provider.start("one")
+    assert volumes(provider)["second"].deployment_ids == ("one",)
+    end(provider, "one")
+    assert {name: found.deployment_ids for name, found in volumes(provider).items()} == {"first": (), "second": ()}
+
+
+def test_a_volume_is_on_several_machines_of_its_team_and_on_no_others(
+    provider: Provider, spec: Callable[[str], LaunchSpec]
+) -> None:
+    provider.create_volume(volume(provider, "data"))
+    provider.create_volume(volume(provider, "theirs", team=2))
+    assert provider.capabilities.shared_volumes
+    for name in ("one", "two"):
+        provider.launch(msgspec.structs.replace(spec(name), volumes=(VolumeMount("data", "data"),)))
+    assert volumes(provider)["data"].deployment_ids == ("one", "two")
+    for mount, name in ((VolumeMount("theirs", "x"), "one"), (VolumeMount("data", "x"), "gone")):
+        with pytest.raises(Rejected):
+            provider.attach_volume(mount, name)
+    with pytest.raises(Rejected):
+        provider.launch(msgspec.structs.replace(spec("three"), volumes=(VolumeMount("theirs", "data"),)))
+    assert volumes(provider)["theirs"].deployment_ids == ()
 
 
 def test_the_doctor_gives_a_remedy_for_all_that_is_wrong(provider: Provider) -> None:

@@ -147,6 +147,7 @@ def test_every_command_as_a_person_runs_it(server: Cloud, tmp_path: Path) -> Non
     invited(server, person, otto, admin, tmp_path)
     keys(person, team, tmp_path)
     money(server, person)
+    news(person)
     assert "team.create" in person.types("activity", "--mine")
     assert person.json("activity", "--team", team["id"])["total"] > 0
     assert "deployments.launch" in person.types("docs", "roles")
@@ -264,6 +265,35 @@ def money(server: Cloud, person: Terminal) -> None:
     assert "There is no card '4242'" in person.types("cards", "remove", "4242", status=4)
     assert "Cards are not set up" in person.types("top-up", "50", status=1)
     assert person.json("top-ups")["takesCards"] is False
+
+
+def news(person: Terminal) -> None:
+    """What people are mailed, and what a team's programs are told."""
+    assert "deployment.running" in person.types("notifications")
+    assert "are off" in person.types("notifications", "off", "report.weekly", "deployment.running")
+    assert "stays on" in person.types("notifications", "off", "balance.low", status=1)
+    assert "are on" in person.types("notifications", "on", "report.weekly")
+    assert "always" in person.types("notifications", "list")
+    assert "Offer not found" in person.types("notifications", "watch", "nothing", status=4)
+    assert "no watched offer" in person.types("notifications", "unwatch", "nothing", status=4)
+    assert "on the public network" in person.types("webhooks", "add", "https://10.0.0.1/", status=1)
+    secret = person.types("webhooks", "add", "https://hooks.forebay.invalid/x", "--name", "chat", "--kind", "limit.met")
+    assert re.search("^whsec_[A-Za-z0-9+/]{43}=$", secret, re.M)
+    assert "limit.met" in person.types("webhooks")
+    assert "is on its way" in person.types("webhooks", "test", "chat")
+    reason = eventually(lambda: tried(person), "an attempt to deliver")
+    assert reason == "its name has no address"
+    assert "told of everything" in person.types("webhooks", "change", "chat", "--all-kinds", "--disable")
+    assert "webhook.test" in person.types("webhooks", "deliveries", "chat")
+    assert "whsec_" in person.types("webhooks", "rotate", "chat", "--keep-hours", "1")
+    assert "disabled by hand" in person.types("webhooks", "list")
+    assert "is removed" in person.types("webhooks", "remove", "chat", answer="y")
+
+
+def tried(person: Terminal) -> str | None:
+    """What came of the last attempt to deliver."""
+    [delivery] = person.json("webhooks", "deliveries", "chat")["deliveries"]
+    return next((attempt["reason"] for attempt in delivery["attempts"]), None)
 
 
 def test_the_help_comes_at_once() -> None:

@@ -20,6 +20,18 @@ LOOKS = [("wide", "light"), ("narrow", "dark"), ("wide", "dark"), ("narrow", "li
 PAGES = {
     "overview": "/t/vision-lab",
     "overview-new": "/t/a-team",
+    "deploy": "/t/vision-lab/deploy",
+    "deploy-table": "/t/vision-lab/deploy?view=table",
+    "deploy-form": "/t/vision-lab/deploy/new?offerId=memory-a100-4",
+    "deploy-again": "/t/vision-lab/deploy/new?again={nasty}",
+    "ssh-keys": "/t/vision-lab/ssh-keys",
+    "ssh-key-add": "/t/vision-lab/ssh-keys/add",
+    "team": "/t/vision-lab/team",
+    "team-permissions": "/t/vision-lab/team/permissions",
+    "team-activity": "/t/vision-lab/team/activity",
+    "team-invite": "/t/vision-lab/team/invite",
+    "team-delete": "/t/vision-lab/team/delete",
+    "team-new": "/teams/new",
     "deployments": "/t/vision-lab/deployments?status=",
     "deployment": "/t/vision-lab/deployments/{running}",
     "deployment-stopped": "/t/vision-lab/deployments/{stopped}",
@@ -124,6 +136,26 @@ def test_the_page_keeps_itself_up_to_date(stage: Stage, url: str, browser: Brows
     expect(row).to_contain_text("running", timeout=8000)
     assert page.evaluate("document.activeElement.id") == "status", "focus stays"
     assert olga.complaints == []
+    olga.context.close()
+
+
+def test_the_price_follows_the_form(stage: Stage, url: str, browser: Browser) -> None:
+    olga = Somebody(browser, url, stage, "olga")
+    page = olga.page
+    page.goto("/t/vision-lab/deploy/new?offerId=memory-l40s-1")
+    beside = page.locator("#beside")
+    expect(beside).to_contain_text("$0.8675/h")
+    page.get_by_label("Name").fill("x" * 10)
+    page.get_by_label("Labels").fill("no label")
+    page.get_by_label("Name").focus()
+    expect(beside).to_contain_text("A label is not usable", timeout=5000)
+    page.get_by_label("Labels").fill("project=vision")
+    page.get_by_label("Name").focus()
+    expect(beside).not_to_contain_text("A label is not usable", timeout=5000)
+    expect(page.locator("#as-python")).to_contain_text("labels={'project': 'vision'}")
+    page.get_by_role("button", name="Launch").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("x" * 10)
+    assert olga.complaints == ["Failed to load resource: the server responded with a status of 400 (Bad Request)"]
     olga.context.close()
 
 

@@ -99,7 +99,16 @@ class Outbox:
         self.refusal: Exception | None = None
         self.refused: Callable[[str], bool] = lambda subject: True
 
-    def send(self, message_id: str, recipient: str, subject: str, text: str, html: str | None = None) -> None:
+    def send(
+        self,
+        message_id: str,
+        recipient: str,
+        subject: str,
+        text: str,
+        html: str | None = None,
+        *,
+        unsubscribe: str | None = None,
+    ) -> None:
         if self.refusal is not None and self.refused(subject):
             raise self.refusal
         self.sent.append((message_id, recipient, subject))

@@ -57,7 +57,10 @@ class NewDeployment(Input):
     name: str | None = None
     cloud_init: CloudInit | None = None
     labels: dict[str, str] | None = None
-    volume_ids: list[str] | None = None
+    volume_ids: Annotated[list[Annotated[str, msgspec.Meta(max_length=120)]], msgspec.Meta(max_length=100)] | None = (
+        None
+    )
+    """Volumes of the team, to be there before anything runs: each at `/mnt/<its name>`."""
     kubernetes_addon: Any = None
     ports: list[int] | None = None
     terminate_at: Moment | None = None
@@ -71,7 +74,6 @@ class NewDeployment(Input):
 
 
 LATER = {
-    "volume_ids": "volumes can't be attached yet",
     "kubernetes_addon": "no provider here has the Kubernetes add-on",
     "ports": "ports can't be exposed yet",
 }
@@ -235,9 +237,9 @@ def to_wire(row: Sequence[Any], now: int) -> Deployment:
         (gpu_type, gpu_model, gpu_count, vcpus, memory, storage, rate, list_rate, basis_points),
         (key_id, is_temporary, key_name, fingerprint),
         (labels, address, user, port, forwards, error, created_at, started_at, stopped_at, host_keys),
-        (terminate_at, max_cost, idle_minutes, idle_action),
+        (terminate_at, max_cost, idle_minutes, idle_action, volumes),
         (charged, charged_through, open_rate, open_started, open_charged),
-    ) = row[:10], row[10:19], row[19:23], row[23:-9], row[-9:-5], row[-5:]
+    ) = row[:10], row[10:19], row[19:23], row[23:-10], row[-10:-5], row[-5:]
     charged = int(charged or 0)
     return Deployment(
         id=id_,
@@ -272,7 +274,7 @@ def to_wire(row: Sequence[Any], now: int) -> Deployment:
         ssh_port=port,
         port_forwards=[] if forwards == "[]" else msgspec.json.decode(forwards, type=list[PortForward]),
         host_keys=[] if host_keys == "[]" else [HostKey(**key) for key in msgspec.json.decode(host_keys)],
-        volume_ids=[],
+        volume_ids=sorted(volumes.split()) if volumes else [],
         kubernetes_addon=None,
         created_at=iso(created_at) or "",
         team_id=team_id,

@@ -105,6 +105,7 @@ def order_of(body: NewDeployment) -> Order:
         name=body.name,
         cloud_init=None if body.cloud_init is None else cloud_init_facts(body.cloud_init),
         labels=body.labels or {},
+        volume_ids=tuple(dict.fromkeys(body.volume_ids or ())),
         terms=terms(body),
     )
 

@@ -58,8 +58,13 @@ class Export(Wire):
     ssh_keys: list[dict[str, Any]]
     deployments: list[dict[str, Any]]
     """Those they started."""
+    volumes: list[dict[str, Any]]
+    """Those they made."""
     invitations: list[dict[str, Any]]
     """Those they sent, and those sent to their address."""
+    notification_choices: list[dict[str, Any]]
+    """Kinds of mails that were switched."""
+    stock_watches: list[dict[str, Any]]
     activity: list[dict[str, Any]]
 
 

@@ -32,6 +32,7 @@ from forebay.api import (
     kubernetes,
     me,
     members,
+    notifications,
     off_boarding,
     offers,
     openapi,
@@ -47,11 +48,15 @@ from forebay.api import (
     start_again,
     statements,
     step_up,
+    stock_watches,
     stripe_webhook,
     teams,
     top_ups,
     transactions,
     usage,
+    volumes,
+    webhook_deliveries,
+    webhooks,
 )
 from forebay.api.call import Incoming
 from forebay.api.door import Door
@@ -76,6 +81,7 @@ NOUNS = (
     kubernetes,
     me,
     members,
+    notifications,
     off_boarding,
     offers,
     operator,
@@ -89,12 +95,16 @@ NOUNS = (
     ssh_keys,
     start_again,
     statements,
+    stock_watches,
     stripe_webhook,
     step_up,
     teams,
     top_ups,
     transactions,
     usage,
+    volumes,
+    webhook_deliveries,
+    webhooks,
 )
 """Importing them declares their routes."""
 

@@ -8,7 +8,6 @@ from forebay.api.call import Call
 from forebay.api.envelope import Input, Wire, iso
 from forebay.api.route import route
 from forebay.domain.machines import ssh_keys
-from forebay.domain.people import activity, teams
 from forebay.domain.people.access import Target
 from forebay.domain.people.roles import Permission
 
@@ -85,17 +84,7 @@ def create(call: Call, body: NewSshKey) -> SshKey:
 
     A key that can't be used is refused with the reason.
     """
-    # Whoever is taken out of the team in this very moment leaves no key behind.
-    teams.hold(call.connection, call.team, Permission.manage_ssh_keys)
-    key = ssh_keys.add(
-        call.connection,
-        team_id=call.team.team_id,
-        name=body.name,
-        public_key=body.public_key,
-        created_by=call.caller.user_id,
-        now=call.now,
-    )
-    note(call, "add", key.id, key.fingerprint)
+    key = ssh_keys.add_by(call.connection, call.team, name=body.name, public_key=body.public_key, now=call.now)
     return to_wire(key)
 
 
@@ -123,22 +112,6 @@ def show(call: Call, key_id: str) -> SshKey:
 )
 def delete(call: Call, key_id: str) -> Success:
     """Take a key out of the team. It can't be chosen any more, and is off every machine within 60 seconds."""
-    key = ssh_keys.get(call.connection, call.team.team_id, key_id)
-    ssh_keys.delete(call.connection, call.team.team_id, key_id, now=call.now)
-    note(call, "delete", key_id, key.fingerprint)
+    ssh_keys.delete_by(call.connection, call.team, key_id, now=call.now)
     call.nudge("ssh-keys")
     return Success(success=True)
-
-
-def note(call: Call, verb: str, key_id: str, fingerprint: str) -> None:
-    """A row in the team's activity."""
-    activity.record(
-        call.connection,
-        call.caller,
-        f"ssh-key.{verb}",
-        now=call.now,
-        team_id=call.team.team_id,
-        object_type="ssh-key",
-        object_id=key_id,
-        details={"fingerprint": fingerprint},
-    )

@@ -12,6 +12,7 @@ from forebay.cli import (
     invitations,
     login,
     members,
+    notifications,
     offers,
     ssh,
     ssh_keys,
@@ -21,6 +22,7 @@ from forebay.cli import (
     top_ups,
     transactions,
     usage,
+    webhooks,
 )
 from forebay.cli.commands import audit, backup, database, docs, doctor, operator, payments, serve
 
@@ -36,7 +38,7 @@ app = typer.Typer(
     add_completion=True,
 )
 login.add_to(app)
-for noun in (teams, members, invitations, api_keys, ssh_keys, cards, auto_top_ups):
+for noun in (teams, members, invitations, api_keys, ssh_keys, cards, auto_top_ups, notifications, webhooks):
     app.add_typer(noun.app)
 for several in (activity, balance, usage, transactions, statements, top_ups, start_again, offers, ssh):
     several.add_to(app)

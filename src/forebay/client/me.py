@@ -34,7 +34,10 @@ class Export(Answer):
     identities: list[dict[str, Any]]
     ssh_keys: list[dict[str, Any]]
     deployments: list[dict[str, Any]]
+    volumes: list[dict[str, Any]]
     invitations: list[dict[str, Any]]
+    notification_choices: list[dict[str, Any]]
+    stock_watches: list[dict[str, Any]]
     activity: list[dict[str, Any]]
 
 

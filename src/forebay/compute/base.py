@@ -1,11 +1,13 @@
 """What Forebay asks of whoever runs machines: the Provider protocol, and the values that cross it.
 
 A provider holds no books. The domain decides what should be, the reconciler compares that with what `observe` says and
-calls the verbs here; every verb may be repeated after a crash, so each is idempotent by deployment id:
+calls the verbs here; every verb may be repeated after a crash, so each is idempotent by deployment or volume id:
 
 - `launch` of a deployment that exists already changes nothing (but starts it if a crash came between the two);
 - `stop`, `start` and `terminate` of one that is already so, or already gone, are fine;
-- `terminate` raises NotYetTerminated until the provider confirms that nothing is left.
+- `terminate` raises NotYetTerminated until the provider confirms that nothing is left;
+- so it is with volumes: what is there already is not made again, what is gone already is fine, and what is stored on
+  one outlives every machine that it was attached to.
 
 Providers are plain synchronous objects, called from worker threads, several at once: they must be thread-safe.
 They never see money, people, or the database.
@@ -39,6 +41,10 @@ class Rejected(ProviderError):
     """The provider will never do this: trying again is useless."""
 
 
+class Busy(ProviderError):
+    """A process of a machine still uses the volume; nothing was changed."""
+
+
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What the provider can do, as claims."""
 
@@ -46,7 +52,11 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     pause: bool = False
     """Stop keeps the disk, and start brings the same machine back."""
     volumes: bool = False
+    """Volumes can be made, and attached to machines while they run."""
     volume_resize: bool = False
+    """A volume can grow, also while it is attached."""
+    shared_volumes: bool = False
+    """A volume can be attached to several machines at once."""
     live_keys: bool = False
     """`set_authorized_keys` works on a running machine."""
     terminal: bool = False
@@ -100,6 +110,51 @@ class ProviderOffer(msgspec.Struct, frozen=True, kw_only=True):
     """Not to be launched now: its image is still being built, say."""
 
 
+class VolumeRegion(msgspec.Struct, frozen=True, kw_only=True):
+    """Where volumes can be kept, at what price, and within which bounds. GB are 2**30 bytes."""
+
+    region: str
+    """As in the offers: a volume can be attached to machines of its region."""
+    name: str
+    """What people call the region."""
+    nanos_per_gb: int
+    """Nano-dollars an hour for each GB."""
+    min_size_gb: int
+    max_size_gb: int
+    total_gb: int
+    """What all volumes of the region may come to."""
+
+
+class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One volume to be."""
+
+    volume_id: str
+    team_id: str
+    team_number: int
+    """As of a launch: on some providers it says whose user ids the files have."""
+    region: str
+    size_gb: int
+
+
+class VolumeMount(msgspec.Struct, frozen=True):
+    """A volume on a machine, at `/mnt/<name>`."""
+
+    volume_id: str
+    name: str
+    """[a-z0-9_-], at most 60."""
+
+
+class Volume(msgspec.Struct, frozen=True, kw_only=True):
+    """A volume as the provider sees it at one moment."""
+
+    volume_id: str
+    size_gb: int
+    used_bytes: int | None = None
+    """What is stored on it; None where that can't be said now."""
+    deployment_ids: tuple[str, ...] = ()
+    """The machines, running or not, that it is attached to."""
+
+
 class WriteFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file cloud-init writes. `encoding` is empty, b64, gzip or gz+b64; `permissions` octal text like 0644."""
 
@@ -137,6 +192,8 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     gpu_count: int
     authorized_keys: tuple[str, ...]
     cloud_init: CloudInit | None = None
+    volumes: tuple[VolumeMount, ...] = ()
+    """They exist, and are there before anything runs on the machine."""
 
 
 class InstanceState(StrEnum):
@@ -271,6 +328,32 @@ class Provider(Protocol):
 
     def set_authorized_keys(self, deployment_id: str, keys: Sequence[str]) -> None:
         """Make exactly these public keys the ones that may log in."""
+
+    # Volumes: only where `capabilities.volumes` says so.
+
+    def volume_regions(self) -> Sequence[VolumeRegion]:
+        """Where volumes can be kept."""
+
+    def create_volume(self, spec: VolumeSpec) -> None:
+        """Make an empty volume; nothing is changed on one that exists. Raises OutOfStock, Rejected."""
+
+    def resize_volume(self, volume_id: str, size_gb: int) -> None:
+        """Let it grow to so many GB, attached or not; one that is as large already stays as it is.
+
+        Raises Rejected if it is gone, OutOfStock.
+        """
+
+    def attach_volume(self, mount: VolumeMount, deployment_id: str) -> None:
+        """Have it on a machine, running or stopped, at the mount's place. Raises Rejected."""
+
+    def detach_volume(self, volume_id: str, deployment_id: str) -> None:
+        """Take it off a machine; fine if either is gone. Raises Busy while something on the machine uses it."""
+
+    def delete_volume(self, volume_id: str) -> None:
+        """Delete it with all that is on it; fine if it is gone. Raises Busy while it is attached."""
+
+    def observe_volumes(self) -> Sequence[Volume]:
+        """Every volume of ours, whoever asked for it."""
 
     def cloud_init_outcome(self, deployment_id: str) -> CloudInitOutcome | None:
         """None while first boot is still under way or there was nothing to do."""

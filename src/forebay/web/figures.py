@@ -105,7 +105,13 @@ def initial(text: str) -> str:
     return (text.strip() or "?")[0].upper()
 
 
+def choice(value: str, text: str = "{}") -> tuple[str, str]:
+    """An option of a select."""
+    return value, text.format(value)
+
+
 FILTERS = {
+    "choice": choice,
     "money": money,
     "cents": cents,
     "exact": exact,

@@ -209,7 +209,12 @@ class Frame:
             is_sql = isinstance(error, DBAPIError)
             log.error("page failed", exc_info=not is_sql, extra={"path": visit.path, "kind": type(error).__name__})
             page = self.refused(visit, ForebayError("Something went wrong on our side. Nothing was changed."))
-        return self.write(visit, page)
+        try:
+            return self.write(visit, page)
+        except Exception as error:
+            log.error("page not written", exc_info=True, extra={"path": visit.path, "kind": type(error).__name__})
+            said = ForebayError("Something went wrong on our side: this page can't be shown.")
+            return self.write(visit, self.refused(visit, said))
 
     def note_denial(self, visit: Visit, error: ForebayError) -> None:
         """Count a refusal for the activity of the team that it concerns, if there is one."""

@@ -19,6 +19,7 @@ TONES = {
 WORDS = {Status.terminated_provider: "reclaimed"}
 FIELDS = [
     *overview.OWN,
+    "volume_ids",
     "charged_micros",
     "charged_through",
     "open_rate_micros",

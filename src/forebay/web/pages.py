@@ -7,6 +7,7 @@ from litestar.handlers import HTTPRouteHandler
 from forebay.oidc import open_providers
 from forebay.web import assets
 from forebay.web.account import AccountPages
+from forebay.web.activity import ActivityPages
 from forebay.web.auto_top_ups import AutoTopUpPages
 from forebay.web.billing import BillingPages
 from forebay.web.cards import CardPages
@@ -17,12 +18,18 @@ from forebay.web.deployments import DeploymentPages
 from forebay.web.frame import Frame, Page
 from forebay.web.identities import IdentityPages
 from forebay.web.invitations import InvitationPages
+from forebay.web.launches import LaunchPages
 from forebay.web.live import Live
+from forebay.web.members import MemberPages
+from forebay.web.offers import OfferPages
 from forebay.web.overview import OverviewPages
 from forebay.web.palette import PalettePages
+from forebay.web.sent_invitations import SentInvitationPages
 from forebay.web.sign_in import SignInPages
 from forebay.web.sign_up import SignUpPages
+from forebay.web.ssh_keys import SshKeyPages
 from forebay.web.statements import StatementPages
+from forebay.web.teams import TeamPages
 from forebay.web.top_ups import TopUpPages
 from forebay.web.transactions import TransactionPages
 from forebay.web.usage import UsagePages
@@ -61,8 +68,15 @@ def dashboard_pages(frame: Frame) -> list[HTTPRouteHandler]:
         *Live(frame).handlers(),
         *PalettePages(dashboard).handlers(),
         *OverviewPages(dashboard).handlers(),
+        *OfferPages(dashboard).handlers(),
+        *LaunchPages(dashboard).handlers(),
         *DeploymentPages(dashboard).handlers(),
         *billing_pages(dashboard),
+        *SshKeyPages(dashboard).handlers(),
+        *MemberPages(dashboard).handlers(),
+        *SentInvitationPages(dashboard).handlers(),
+        *TeamPages(dashboard).handlers(),
+        *ActivityPages(dashboard).handlers(),
     ]
 
 

@@ -62,6 +62,7 @@ class AutoTopUpReconciler:
             if claimed:
                 self.nudge("payments")
                 self.nudge("mails")
+                self.nudge("notifications")
         if failures:
             raise failures[0]
         return 0

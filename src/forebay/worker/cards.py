@@ -162,6 +162,7 @@ class CardReconciler:
                 card_letters.tell_of_expiry(connection, card, now=self.clock.now())
         if found:
             self.nudge("mails")
+            self.nudge("notifications")
         return len(found)
 
     def close(self) -> None:

@@ -1,11 +1,13 @@
 """Keeps offers and pools on record what the providers say they are, and brings the providers up at the start."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+
+import msgspec
 
 from forebay.clock import Clock
-from forebay.compute.base import Capabilities, Pool, Provider, ProviderError, ProviderOffer
-from forebay.domain.machines import alerts, offers
+from forebay.compute.base import Capabilities, Pool, Provider, ProviderError, ProviderOffer, VolumeRegion
+from forebay.domain.machines import alerts, offers, stock_watches, volume_regions
 from forebay.storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -24,8 +26,15 @@ class OfferReconciler:
     name = "offers"
     interval_seconds = 30.0
 
-    def __init__(self, database: Database, providers: Mapping[str, Provider], clock: Clock) -> None:
-        self.database, self.providers, self.clock = database, providers, clock
+    def __init__(
+        self,
+        database: Database,
+        providers: Mapping[str, Provider],
+        clock: Clock,
+        *,
+        nudge: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self.database, self.providers, self.clock, self.nudge = database, providers, clock, nudge
         self.prepared: dict[str, float] = {}
         """When each provider was last brought up, on the monotonic clock."""
 
@@ -38,7 +47,18 @@ class OfferReconciler:
             if last is None or self.clock.monotonic() - last >= PREPARE_SECONDS:
                 is_ready = self.prepare(name, provider)
                 came_up |= int(is_ready and last is None)
+        self.look_at_stock()
         return came_up
+
+    def look_at_stock(self) -> None:
+        """Tell whoever waits for an offer that has room again."""
+        with self.database.read() as connection:
+            if not stock_watches.are_any(connection):
+                return
+        with self.database.begin() as connection:
+            told = stock_watches.look(connection, now=self.clock.now())
+        if told:
+            self.nudge("notifications")
 
     def prepare(self, name: str, provider: Provider) -> bool:
         """Bring a provider up, or mend what was taken away under it; an operator sees why if it can't be."""
@@ -59,6 +79,7 @@ class OfferReconciler:
         """Write what the provider offers now."""
         try:
             found_pools, found = provider.pools(), provider.offers()
+            regions = provider.volume_regions() if provider.capabilities.volumes else ()
         except ProviderError as reason:
             log.warning("offers not read", extra={"provider": name, "reason": str(reason)})
             return
@@ -70,6 +91,8 @@ class OfferReconciler:
                 [to_offer(name, offer, provider.capabilities) for offer in found],
                 now=self.clock.now(),
             )
+            kept = [to_region(name, region, provider.capabilities) for region in regions]
+            volume_regions.sync(connection, name, kept)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -83,6 +106,17 @@ def to_pool(provider: str, pool: Pool) -> offers.Pool:
         memory_gb=pool.memory_gb,
         storage_gb=pool.storage_gb,
         gpus=pool.gpus,
+    )
+
+
+def to_region(provider: str, region: VolumeRegion, capabilities: Capabilities) -> volume_regions.Region:
+    """The provider's region for volumes as it is kept."""
+    return volume_regions.Region(
+        id=f"{provider}/{region.region}",
+        provider=provider,
+        can_grow=capabilities.volume_resize,
+        can_share=capabilities.shared_volumes,
+        **msgspec.structs.asdict(region),
     )
 
 

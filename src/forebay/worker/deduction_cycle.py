@@ -124,6 +124,7 @@ class CycleReconciler:
             self.nudge("deployments")
         if stopped or told:
             self.nudge("mails")
+            self.nudge("notifications")
         if failures:
             raise failures[0]
 

@@ -7,7 +7,7 @@ provider's verbs may be repeated. `running` is said when SSH has answered with t
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime, timedelta
 
@@ -26,10 +26,12 @@ from forebay.compute.base import (
     ProviderError,
     ProviderUnavailable,
     Rejected,
+    VolumeMount,
 )
-from forebay.domain.machines import alerts, authorized_keys, host_keys, lifecycle
+from forebay.domain.machines import alerts, authorized_keys, host_keys, lifecycle, volume_attachments
 from forebay.domain.machines.deployments import Deployment, Desired, Limits, Status, slug
 from forebay.domain.machines.lifecycle import LaunchFacts, Lost, Reach
+from forebay.domain.machines.volume_attachments import Wanted
 from forebay.storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -102,6 +104,7 @@ class DeploymentReconciler:
         finally:
             self.slots.release()
             self.nudge(self.name)
+            self.nudge("notifications")
 
     def handle(self, deployment: Deployment, token: str) -> None:
         """Bring about what is desired, and give the lease back with the time of the next look."""
@@ -190,22 +193,50 @@ class DeploymentReconciler:
         if instance is None and deployment.started_at is not None:
             return self.lost(deployment, token), 0
         if instance is None or instance.state is not InstanceState.running:
+            wanted = self.wanted_volumes(deployment)
+            if any(volume.state == "creating" for volume in wanted):
+                return self.give_up_if_late(deployment, token, "its volume could not be made in time"), 1
+            mounts = [VolumeMount(volume.volume_id, volume.name) for volume in wanted]
             if deployment.started_at is not None:
-                provider.start(deployment.id)
+                self.start(deployment, provider, mounts)
             else:
-                self.launch(deployment, provider)
+                self.launch(deployment, provider, mounts)
             with self.database.begin() as connection:
                 if not lifecycle.prolong(connection, deployment.id, token, now=self.clock.now(), seconds=LEASE_SECONDS):
                     raise Lost
         return self.wait_for_ssh(deployment, token, provider)
 
-    def launch(self, deployment: Deployment, provider: Provider) -> None:
+    def wanted_volumes(self, deployment: Deployment) -> Sequence[Wanted]:
+        """What the machine is to come up with. Raises Rejected where one of them can't be."""
+        with self.database.read() as connection:
+            wanted = volume_attachments.wanted(connection, deployment.id)
+        for volume in wanted:
+            if volume.state == "failed":
+                raise Rejected(f"its volume {volume.name} could not be made: {volume.error}")
+        return wanted
+
+    def start(self, deployment: Deployment, provider: Provider, mounts: Sequence[VolumeMount]) -> None:
+        """Start it with its volumes: after a reboot of the host they are not there any more."""
+        for mount in mounts:
+            provider.attach_volume(mount, deployment.id)
+        provider.start(deployment.id)
+        self.note_volumes(deployment, mounts)
+
+    def note_volumes(self, deployment: Deployment, mounts: Sequence[VolumeMount]) -> None:
+        """The machine has come up with these."""
+        if mounts:
+            with self.database.begin() as connection:
+                volume_ids = [mount.volume_id for mount in mounts]
+                volume_attachments.machine_launched(connection, deployment.id, volume_ids, now=self.clock.now())
+
+    def launch(self, deployment: Deployment, provider: Provider, mounts: Sequence[VolumeMount]) -> None:
         """Launch with the keys that are right now; if they aren't any more afterwards, they are written again."""
         with self.database.read() as connection:
             facts = lifecycle.launch_facts(connection, deployment)
-        provider.launch(self.spec(deployment, facts))
+        provider.launch(msgspec.structs.replace(self.spec(deployment, facts), volumes=tuple(mounts)))
         with self.database.begin() as connection:
             authorized_keys.recheck(connection, deployment.id, facts.keys_version, now=self.clock.now())
+        self.note_volumes(deployment, mounts)
 
     def spec(self, deployment: Deployment, facts: LaunchFacts) -> LaunchSpec:
         """What the provider is told."""

@@ -5,12 +5,28 @@ from datetime import datetime
 from typing import Protocol
 
 from forebay.clock import Clock
-from forebay.domain.people import activity, api_keys, retries, sent_links, sessions, slow_down, steps
+from forebay.domain.people import (
+    activity,
+    api_keys,
+    notifications,
+    retries,
+    sent_links,
+    sessions,
+    slow_down,
+    steps,
+    webhook_deliveries,
+)
 from forebay.settings import Settings
 from forebay.storage.database import Database
 
 SWEEP_SECONDS = 3600
-SWEPT = (steps.forget_old, slow_down.forget_old, sent_links.forget_old)
+SWEPT = (
+    steps.forget_old,
+    slow_down.forget_old,
+    sent_links.forget_old,
+    notifications.forget_old,
+    webhook_deliveries.forget_old,
+)
 """What drops rows that are too old to matter, and can wait an hour."""
 
 

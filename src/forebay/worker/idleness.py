@@ -119,6 +119,7 @@ class IdlenessReconciler:
                 log.exception("idle machine not dealt with", extra={"deployment": machine.id})
                 continue
             if isinstance(outcome, Notice):
+                self.nudge("notifications")
                 self.tell(provider, outcome)
             elif outcome:
                 self.nudge("deployments")

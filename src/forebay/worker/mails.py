@@ -4,7 +4,7 @@ import logging
 
 from forebay.clock import Clock
 from forebay.domain.machines import alerts
-from forebay.domain.people import mails
+from forebay.domain.people import mails, notifications
 from forebay.mail import MailNotSent, Sender
 from forebay.storage.database import Database
 
@@ -17,8 +17,8 @@ class MailReconciler:
     name = "mails"
     interval_seconds = 5.0
 
-    def __init__(self, database: Database, sender: Sender, clock: Clock) -> None:
-        self.database, self.sender, self.clock = database, sender, clock
+    def __init__(self, database: Database, sender: Sender, clock: Clock, *, public_url: str = "") -> None:
+        self.database, self.sender, self.clock, self.public_url = database, sender, clock, public_url
 
     def run(self) -> int:
         """Send what is due; how many mails there were."""
@@ -33,8 +33,9 @@ class MailReconciler:
 
     def send(self, mail: mails.Mail) -> None:
         """Send one and note the outcome."""
+        unsubscribe = None if mail.kind is None else f"{self.public_url}{notifications.SETTINGS_PAGE}"
         try:
-            self.sender.send(mail.id, mail.recipient, mail.subject, mail.text, mail.html)
+            self.sender.send(mail.id, mail.recipient, mail.subject, mail.text, mail.html, unsubscribe=unsubscribe)
         except (MailNotSent, OSError) as reason:
             log.warning("mail not sent", extra={"mail": mail.id, "reason": str(reason)})
             self.failed(mail, str(reason))

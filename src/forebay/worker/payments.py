@@ -216,6 +216,7 @@ class PaymentReconciler:
             with self.database.begin() as connection:
                 self.record(connection, attempt, payment)
             self.nudge("mails")
+            self.nudge("notifications")
             return True
         if payment.status is PaymentStatus.declined:
             self.end(attempt, State.declined, payment.code)
@@ -308,6 +309,7 @@ class PaymentReconciler:
             alerts.clear(connection, "money", subject(attempt), now=now)
         if attempt.path is Path.auto:
             self.nudge("mails")
+        self.nudge("notifications")
 
     def give_up(self, attempt: Attempt, reason: Refused) -> None:
         """The processor won't make it: nothing was charged. One that it has made is looked up again instead."""

@@ -17,6 +17,7 @@ from forebay.domain.machines.deployments import Status
 from forebay.domain.machines.lifecycle import Known
 from forebay.domain.money import metering
 from forebay.storage.database import Database
+from forebay.worker import volumes
 from forebay.worker.clock_guard import ClockGuard
 
 log = logging.getLogger(__name__)
@@ -56,8 +57,17 @@ class SightingReconciler:
                 continue
             strangers = self.compare(name, found, asked_at)
             self.deal_with_strangers(name, provider, strangers)
+            self.look_at_volumes(name, provider, asked_at)
             self.collect_cloud_init(name, provider)
         return 0
+
+    def look_at_volumes(self, name: str, provider: Provider, asked_at: datetime) -> None:
+        """The same with what is stored."""
+        try:
+            if volumes.look(self.database, name, provider, now=asked_at):
+                self.nudge("volumes")
+        except ProviderError as reason:
+            log.warning("volumes not seen", extra={"provider": name, "reason": str(reason)})
 
     def compare(self, name: str, found: Sequence[Instance], asked_at: datetime) -> Sequence[str]:
         """Note who was seen and wake what differs; the ids that no record is waiting for."""

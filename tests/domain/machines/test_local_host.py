@@ -28,7 +28,7 @@ def test_with_machines_another_host_is_refused(database: Database, monkeypatch: 
         connection.exec_driver_sql("CREATE TABLE some_deployments (id TEXT, provider TEXT, gone_at BIGINT)")
         connection.exec_driver_sql("INSERT INTO some_deployments VALUES ('x', 'local', NULL)")
         monkeypatch.setattr(local_host, "deployments", some)
-        with pytest.raises(Conflict, match="run on alpha"):
+        with pytest.raises(Conflict, match="are on alpha"):
             local_host.claim(connection, "beta 2")
         local_host.claim(connection, "alpha 1")
         connection.exec_driver_sql("UPDATE some_deployments SET gone_at = 1")

@@ -12,6 +12,7 @@ DECIDED = {
     Permission.manage_ssh_keys: "aa--",
     Permission.manage_volumes: "aa--",
     Permission.manage_billing: "aa--",
+    Permission.manage_webhooks: "aa--",
     Permission.set_team_budget: "a---",
     Permission.set_budgets: "aa--",
     Permission.read_activity: "aa--",

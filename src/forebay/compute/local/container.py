@@ -26,6 +26,7 @@ CPU_PERIOD = 100_000
 CAP_SYS_RESOURCE = 24
 GIGABYTE = 1024**3
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - in the machine
+VOLUMES_AT = "/mnt"
 NOTICE_OPTIONS = ("rw", "nosuid", "nodev", "noexec", "mode=0755", "size=1m")
 FRAME_HEADER = 8
 
@@ -68,9 +69,18 @@ def shared_memory(size_bytes: int) -> list[str]:
     return ["rw", "nosuid", "nodev", "noexec", "mode=1777", f"size={size_bytes}"]
 
 
+def volumes_mount(folder: Path | None) -> list[dict[str, Any]]:
+    """What makes volumes come and go on a machine: a folder of the host, as a slave of the mounts below it there."""
+    if folder is None:
+        return []
+    options = ["rbind", "rslave", "nosuid", "nodev"]
+    return [{"destination": VOLUMES_AT, "type": "bind", "source": str(folder), "options": options}]
+
+
 def specification(
     spec: LaunchSpec, *, name: str, cloud_id: str, image: str, network: TeamNetwork, port: int, listen_on: str,
     devices: Sequence[str], resolvers: Sequence[str], disk_mounts: Sequence[dict[str, Any]] = (),
+    volumes: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """The body of Podman's create call."""
     memory = spec.memory_gb * GIGABYTE
@@ -108,6 +118,7 @@ def specification(
             {"destination": SHARED_MEMORY, "type": "tmpfs", "source": "tmpfs", "options": shared_memory(memory // 2)},
             {"destination": notice.FOLDER, "type": "tmpfs", "source": "tmpfs", "options": list(NOTICE_OPTIONS)},
             *disk_mounts,
+            *volumes_mount(volumes),
         ],
         "cap_drop": ["all"],
         "cap_add": list(KEPT_CAPABILITIES),

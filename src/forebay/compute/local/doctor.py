@@ -27,6 +27,7 @@ def examine(service: Service, *, is_root: bool) -> list[Finding]:
         firewall_usable(),
         program("mmdebstrap", "mmdebstrap"),
         program("ssh-keyscan", "openssh-client"),
+        volumes_kept(),
         *controllers(),
         disks_bounded(),
         open_files(),
@@ -71,6 +72,15 @@ def program(name: str, package: str, paths: Sequence[str] = ()) -> Finding:
     """A program by its name, or at one of these paths."""
     found = find_program(name) or next((path for path in paths if os.access(path, os.X_OK)), None)
     return Finding(name=name, is_ok=bool(found), found=found or "missing", remedy="" if found else install(package))
+
+
+def volumes_kept() -> Finding:
+    """Whether volumes can be kept; machines work without."""
+    tool = program("XFS for volumes", "xfsprogs", ("/usr/sbin/mkfs.xfs", "/sbin/mkfs.xfs"))
+    kernel = "xfs" in Path("/proc/filesystems").read_text().split() or output("modinfo", "xfs") is not None
+    found = tool.found if kernel or not tool.is_ok else "missing in the kernel"
+    remedy = tool.remedy or ("" if kernel else "a kernel with XFS")
+    return Finding(name=tool.name, is_ok=not remedy, found=found, remedy=remedy, is_required=False)
 
 
 def firewall_usable() -> Finding:

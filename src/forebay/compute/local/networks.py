@@ -6,6 +6,7 @@ is nobody to every other team, and to the host. It is never changed while the ne
 
 import contextlib
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,14 @@ def bridge_name(tag: str, team_number: int) -> str:
 class Networks:
     """The networks of one installation. Thread-safe; installations on one machine take turns."""
 
-    def __init__(self, podman: Podman, cloud_id: str, tag: str) -> None:
+    def __init__(
+        self, podman: Podman, cloud_id: str, tag: str, kept_bases: Callable[[], Mapping[int, int]] = dict
+    ) -> None:
         self.podman = podman
         self.cloud_id = cloud_id
         self.tag = tag
+        self.kept_bases = kept_bases
+        """The first user id of teams that have files of their own on this machine: theirs alone, for ever."""
         self.known: dict[int, TeamNetwork] = {}
         self.lock = threading.Lock()
 
@@ -77,15 +82,19 @@ class Networks:
             return self.known[team_number], True
 
     def find_or_create(self, team_number: int) -> TeamNetwork:
-        """Look among the machine's networks, and take the lowest range of ids that none of them has."""
+        """Look among the machine's networks, and take the range of the team's files, or the lowest that nobody has."""
         name = f"forebay-{self.tag}-{team_number}"
         taken = self.podman.networks(UID_BASE)
         for entry in taken:
             if entry["name"] == name:
                 return read(entry)
+        kept = self.kept_bases()
         bases = {int(entry["labels"][UID_BASE]) for entry in taken}
+        own = kept.get(team_number)
+        is_free = own is not None and own not in bases
+        bases |= set(kept.values())
         delete_bridge(bridge_name(self.tag, team_number))
-        base = next((base for base in range(FIRST_UID, LAST_UID, UIDS) if base not in bases), None)
+        base = own if is_free else next((base for base in range(FIRST_UID, LAST_UID, UIDS) if base not in bases), None)
         if base is None:
             raise ProviderUnavailable("This machine has no range of user ids left for another team")
         specification = {

@@ -7,6 +7,7 @@ remembered. Choosing and creating is one step under a lock that all installation
 import random
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from forebay.compute.base import LaunchSpec, OutOfStock, ProviderUnavailable, Rejected
@@ -23,6 +24,7 @@ PORTS = range(20_000, 30_000)
 def place(
     podman: Podman, spec: LaunchSpec, *, name: str, cloud_id: str, image: str, network: TeamNetwork, listen_on: str,
     gpus: Gpus | None, resolvers: Sequence[str], disk_mounts: Sequence[dict[str, Any]] = (),
+    volumes: Path | None = None,
 ) -> None:  # fmt: skip
     """Create the container; fine if it exists. Raises OutOfStock if the GPUs are taken, Rejected if there are none."""
     if spec.gpu_count and (gpus is None or spec.gpu_type != gpus.gpu_type):
@@ -33,7 +35,7 @@ def place(
         body = specification(
             spec, name=name, cloud_id=cloud_id, image=image, network=network, port=free_port(placed, listen_on),
             listen_on=listen_on, resolvers=resolvers, devices=gpus.devices(chosen) if gpus else [],
-            disk_mounts=disk_mounts,
+            disk_mounts=disk_mounts, volumes=volumes,
         )  # fmt: skip
         try:
             podman.create(body)

@@ -30,6 +30,10 @@ from forebay.compute.base import (
     Rejected,
     Shell,
     Usage,
+    Volume,
+    VolumeMount,
+    VolumeRegion,
+    VolumeSpec,
 )
 from forebay.compute.local import container, doctor, first_boot, image, notice, shell, starting, usage
 from forebay.compute.local.container import CLOUD, DEPLOYMENT, GPUS
@@ -40,6 +44,7 @@ from forebay.compute.local.offers import offers_of, pool_of, this_machine
 from forebay.compute.local.placement import place
 from forebay.compute.local.podman import Podman, Refused
 from forebay.compute.local.service import Service, machine_lock, tag_of
+from forebay.compute.local.volumes import Volumes
 from forebay.compute.local.walls import Walls
 from forebay.settings import Settings
 
@@ -85,6 +90,8 @@ class LocalProvider:
         self.service = Service(settings.podman, self.tag)
         self.podman = Podman(self.service)
         self.disks = Disks(self.tag)
+        self.volumes = Volumes(settings, self.tag)
+        has_volumes = self.volumes.is_usable
         self.capabilities = Capabilities(
             cloud_init=True,
             pause=True,
@@ -92,8 +99,11 @@ class LocalProvider:
             terminal=True,
             notice=True,
             disk_quota=self.disks.is_usable,
+            volumes=has_volumes,
+            volume_resize=has_volumes,
+            shared_volumes=has_volumes,
         )
-        self.networks = Networks(self.podman, cloud_id, self.tag)
+        self.networks = Networks(self.podman, cloud_id, self.tag, self.volumes.kept_uid_bases)
         self.walls = Walls(self.tag, bridge_prefix(self.tag), self.resolvers, settings.local_open_networks)
         self.gpus = self.find_gpus()
         self.pool = pool_of(this_machine(), self.gpus, settings)
@@ -116,6 +126,7 @@ class LocalProvider:
         self.networks.forget()
         self.raise_walls()
         self.disks.prepare()
+        self.volumes.prepare()
         if not self.settings.local_image:
             image.build(self.service, say)
         self.has_image = self.podman.has_image(self.image)
@@ -158,10 +169,13 @@ class LocalProvider:
                         disk_mounts=self.disks.make(
                             spec.deployment_id, spec.storage_gb, network.uid_base, spec.hostname, self.resolvers
                         ),
+                        volumes=self.volumes.folder_of(spec.deployment_id),
                     )  # fmt: skip
                 elif container.moment(entry["StartedAt"]):
                     return
                 self.put_disk_under(spec.deployment_id)
+                for mount in spec.volumes:
+                    self.volumes.attach(mount, spec.deployment_id, spec.team_id)
                 if files := first_boot.files_for(spec, is_own_image=not self.settings.local_image):
                     self.podman.put_files(name, first_boot.packed(files))
                 try:
@@ -246,6 +260,7 @@ class LocalProvider:
             if entry["State"] == container.LEFT_UNCLEARED:
                 self.service.clear_away(name)
             self.disks.open(deployment_id)
+            self.volumes.folder_of(deployment_id)
             try:
                 starting.start(self.podman, name)
             except Refused as refusal:
@@ -264,6 +279,7 @@ class LocalProvider:
             if self.entry(deployment_id) is not None:
                 raise NotYetTerminated("Podman has not let go of the machine yet")
         self.disks.delete(deployment_id)
+        self.volumes.forget_machine(deployment_id)
 
     def set_authorized_keys(self, deployment_id: str, keys: Sequence[str]) -> None:
         """Replace the keys that Forebay lets in, on a running machine or a stopped one."""
@@ -272,6 +288,40 @@ class LocalProvider:
                 raise Rejected("The machine is gone")
             archive = first_boot.packed(first_boot.keys_file(keys))
             self.podman.put_files(container.name_of(self.tag, deployment_id), archive)
+
+    def volume_regions(self) -> Sequence[VolumeRegion]:
+        """This machine's disk."""
+        return (self.volumes.region(),) if self.volumes.is_usable else ()
+
+    def create_volume(self, spec: VolumeSpec) -> None:
+        """Make its file, for the team's user ids."""
+        self.volumes.create(spec, self.team_network(spec.team_number).uid_base)
+
+    def resize_volume(self, volume_id: str, size_gb: int) -> None:
+        """Let it grow, mounted or not."""
+        self.volumes.resize(volume_id, size_gb)
+
+    def attach_volume(self, mount: VolumeMount, deployment_id: str) -> None:
+        """Have it on a machine, at once if it runs."""
+        with told("look for the machine"):
+            entry = self.entry(deployment_id)
+        if entry is None:
+            raise Rejected("The machine is gone")
+        if container.VOLUMES_AT not in (entry.get("Mounts") or ()):
+            raise Rejected("The machine is from the time before volumes: launch another one for them")
+        self.volumes.attach(mount, deployment_id, entry["Labels"].get(container.TEAM, ""))
+
+    def detach_volume(self, volume_id: str, deployment_id: str) -> None:
+        """Take it off a machine. Raises Busy while a process there uses it."""
+        self.volumes.detach(volume_id, deployment_id)
+
+    def delete_volume(self, volume_id: str) -> None:
+        """Delete its file."""
+        self.volumes.delete(volume_id)
+
+    def observe_volumes(self) -> Sequence[Volume]:
+        """Every volume in the folder of this installation."""
+        return self.volumes.all()
 
     def cloud_init_outcome(self, deployment_id: str) -> CloudInitOutcome | None:
         """How its first boot ended, or None while it goes on or where nothing was asked of it."""
@@ -313,6 +363,7 @@ class LocalProvider:
                 self.terminate(instance.deployment_id)
             self.networks.remove_all()
         self.disks.remove()
+        self.volumes.remove_mounts()
         self.walls.remove()
         self.close()
         self.service.end()

@@ -4,10 +4,8 @@ For tests and simulations of everything above a provider. It fulfils the same co
 Its state is its own, so it outlives any Forebay that speaks to it: a crash of Forebay leaves it as it was.
 """
 
-import threading
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from hashlib import sha256
 from itertools import count
@@ -25,14 +23,15 @@ from forebay.compute.base import (
     OutOfStock,
     Pool,
     PortForward,
-    ProviderError,
     ProviderOffer,
     ProviderUnavailable,
     Rejected,
     Shell,
     Usage,
+    VolumeRegion,
 )
 from forebay.compute.memory.terminals import MemoryShell
+from forebay.compute.memory.volumes import REGION, MemoryVolumes
 
 POOL = Pool(name="house", vcpus=16, memory_gb=64, storage_gb=1000, gpus=4)
 SMALL = ProviderOffer(
@@ -72,7 +71,7 @@ class Machine(msgspec.Struct):
     usage: Usage = UNUSED
 
 
-class MemoryProvider:
+class MemoryProvider(MemoryVolumes):
     """See the module. Thread-safe; `now` is the provider's own clock."""
 
     name = "memory"
@@ -84,29 +83,27 @@ class MemoryProvider:
         pools: Sequence[Pool] = (POOL,),
         offers: Sequence[ProviderOffer] = (SMALL, MINIMUM, GPU),
         can_pause: bool = True,
+        regions: Sequence[VolumeRegion] = (REGION,),
+        can_share: bool = True,
     ) -> None:
+        super().__init__(regions, can_share=can_share)
         self.now = now
-        self.capabilities = Capabilities(cloud_init=True, pause=can_pause, live_keys=True, terminal=True, notice=True)
+        self.capabilities = Capabilities(
+            cloud_init=True,
+            pause=can_pause,
+            live_keys=True,
+            terminal=True,
+            notice=True,
+            volumes=bool(regions),
+            volume_resize=bool(regions),
+            shared_volumes=bool(regions) and can_share,
+        )
         self.all_pools, self.all_offers = tuple(pools), tuple(offers)
-        self.lock = threading.RLock()
         self.ports = count(20_000)
         self.machines: dict[str, Machine] = {}
         self.outcomes: dict[str, CloudInitOutcome] = {}
-        self.calls: list[tuple[str, str]] = []
-        """Every verb that changed something, and of which deployment."""
-        self.refusals: dict[str, ProviderError] = {}
-        """What a verb raises from now on, by its name; `all` for every verb."""
         self.is_silent = False
         """Whether SSH gives no answer."""
-
-    @contextmanager
-    def asked(self, verb: str) -> Iterator[None]:
-        """One verb at a time, unless it is refused."""
-        with self.lock:
-            refusal = self.refusals.get(verb) or self.refusals.get("all")
-            if refusal is not None:
-                raise refusal
-            yield
 
     # What Forebay asks.
 
@@ -143,6 +140,13 @@ class MemoryProvider:
                 host_keys=(host_key_of(spec.deployment_id),),
             )
             self.machines[spec.deployment_id] = Machine(spec, instance, spec.authorized_keys)
+            try:
+                for mount in spec.volumes:
+                    self.attach_volume(mount, spec.deployment_id)
+            except Rejected:
+                self.machines.pop(spec.deployment_id)
+                self.let_go(spec.deployment_id)
+                raise
             self.run(self.machines[spec.deployment_id], "launch")
 
     def run(self, machine: Machine, verb: str) -> None:
@@ -192,6 +196,7 @@ class MemoryProvider:
             machine = self.machines.pop(deployment_id, None)
             if machine is not None:
                 self.hang_up(machine)
+                self.let_go(deployment_id)
                 self.calls.append(("terminate", deployment_id))
 
     def set_authorized_keys(self, deployment_id: str, keys: Sequence[str]) -> None:
@@ -269,6 +274,7 @@ class MemoryProvider:
         """The machine is gone, and nobody asked for it."""
         with self.lock:
             self.hang_up(self.machines.pop(deployment_id))
+            self.let_go(deployment_id)
 
     def be_unreachable(self, reason: str = "The network is down") -> None:
         """Answer nothing, until `be_back`."""

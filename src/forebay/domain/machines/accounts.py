@@ -168,6 +168,8 @@ def forget(connection: Connection, user_id: str, email: str, *, now: datetime) -
         tables.mail_tokens,
         tables.email_changes,
         tables.sign_in_steps,
+        tables.notification_choices,
+        tables.stock_watches,
         tables.idempotency_keys,
     ):
         connection.execute(sa.delete(table).where(table.c.user_id == user_id))

@@ -17,9 +17,14 @@ from forebay.domain.money import audit as books
 from forebay.domain.money import ledger
 from forebay.domain.money.audit import Check, Violation
 from forebay.domain.money.audit_books import moment, stream
-from forebay.storage.tables import activity, deployments, entries
+from forebay.storage.tables import activity, deployments, entries, volumes
 
-FOR_CREDITS = ("deployment.stop-for-credits", "deployment.terminate-for-credits", "deployment.delete-for-credits")
+FOR_CREDITS = (
+    "deployment.stop-for-credits",
+    "deployment.terminate-for-credits",
+    "deployment.delete-for-credits",
+    "volume.delete-for-credits",
+)
 PROVED = (*FOR_CREDITS, "credits.wait-for-top-up", "credits.keep-disks", "credits.announce-deletion")
 """Steps that are taken only at a balance at or below zero, which they keep."""
 LATE_CYCLES = 2
@@ -83,15 +88,45 @@ def balance_after(connection: Connection, team_id: str, version: int) -> int | N
 
 
 def ends_are_recorded(connection: Connection) -> Iterator[str]:
-    """No machine says that it was ended for lack of credits without the step that did it."""
-    step = sa.exists().where(
-        activity.c.team_id == deployments.c.team_id,
-        activity.c.object_id == deployments.c.id,
-        activity.c.action.in_(FOR_CREDITS),
-    )
-    unexplained = sa.select(deployments.c.id, deployments.c.status).where(deployments.c.error == NO_CREDITS, ~step)
-    for row in stream(connection, unexplained.order_by(deployments.c.id)):
-        yield f"machine {row.id} is {row.status} for lack of credits, and nothing in the activity says who found that"
+    """No machine and no volume says that it was ended for lack of credits without the step that did it."""
+    for noun, table, state in (
+        ("machine", deployments, deployments.c.status),
+        ("volume", volumes, volumes.c.state),
+    ):
+        step = sa.exists().where(
+            activity.c.team_id == table.c.team_id,
+            activity.c.object_id == table.c.id,
+            activity.c.action.in_(FOR_CREDITS),
+        )
+        unexplained = sa.select(table.c.id, state.label("state")).where(table.c.error == NO_CREDITS, ~step)
+        for row in stream(connection, unexplained.order_by(table.c.id)):
+            yield f"{noun} {row.id} is {row.state} for lack of credits, and nothing in the activity says who found that"
+
+
+VOLUMES_AND_SEGMENTS = """
+    SELECT volumes.id, volumes.state, volumes.made_gb, volumes.nanos_per_gb, volumes.team_id,
+        segments.rate_micros, segments.team_id AS segment_team_id
+    FROM volumes LEFT JOIN segments
+        ON segments.resource_id = volumes.id AND segments.ended_at IS NULL
+    WHERE (volumes.state = 'available') <> (segments.id IS NOT NULL)
+        OR segments.rate_micros <> (volumes.made_gb * volumes.nanos_per_gb + 500) / 1000
+        OR segments.team_id <> volumes.team_id OR segments.resource_type <> 'storage'
+    ORDER BY volumes.id
+"""
+
+
+def volumes_are_paid_for(connection: Connection) -> Iterator[str]:
+    """A volume that is there is being charged, at the price of its size, to its team; any other isn't."""
+    for row in stream(connection, VOLUMES_AND_SEGMENTS):
+        if row.rate_micros is None:
+            yield f"volume {row.id} is {row.state}, and nothing is charged for it"
+        elif row.state != "available":
+            yield f"volume {row.id} is {row.state}, and is charged for"
+        else:
+            yield (
+                f"volume {row.id} of team {row.team_id} has {row.made_gb} GB, and is charged at {row.rate_micros} "
+                f"an hour to team {row.segment_team_id}"
+            )
 
 
 def debts_are_bounded(connection: Connection) -> Iterator[str]:
@@ -108,6 +143,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("stops", stops_have_a_cause),
     ("ends", ends_are_recorded),
     ("debts", debts_are_bounded),
+    ("volumes", volumes_are_paid_for),
 )
 
 

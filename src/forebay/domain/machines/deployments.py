@@ -18,7 +18,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.machines import planned_ends
+from forebay.domain.machines import announcements, planned_ends, volume_attachments
 from forebay.domain.machines.events import note
 from forebay.domain.money import holds, metering
 from forebay.domain.money.amounts import charge_micros
@@ -181,6 +181,12 @@ def check_labels(labels: Mapping[str, str]) -> dict[str, str]:
     return dict(labels)
 
 
+def labels_of(connection: Connection, deployment_id: str) -> dict[str, str]:
+    """The labels of a deployment; none for what is no deployment."""
+    found = connection.execute(sa.select(deployments.c.labels).where(deployments.c.id == deployment_id)).scalar()
+    return dict(found or {})
+
+
 def slug(text: str) -> str:
     """The text in [a-z0-9-]."""
     folded = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
@@ -298,8 +304,9 @@ def finish(
 ) -> None:
     """The end of a deployment, whoever brings it about.
 
-    Last charges to `at` (now), the hold back, the provider told.
+    Last charges to `at` (now), the hold back, its volumes on the way to be free, the provider told.
     """
+    volume_attachments.end_machine(connection, deployment.id, now=now)
     settle(connection, deployment.id, at=at or now, now=now)
     change(
         connection,
@@ -315,6 +322,10 @@ def finish(
         attempts=0,
     )
     note(connection, deployment.id, str(status), message, now=now)
+    if status is Status.failed:
+        announcements.failed(connection, deployment, error or message, is_stopped=False, now=now)
+    elif status is Status.terminated_provider:
+        announcements.reclaimed(connection, deployment, message, now=now)
 
 
 def settle(connection: Connection, deployment_id: str, *, at: datetime, now: datetime) -> None:

@@ -73,11 +73,23 @@ def of_account(connection: Connection, user_id: str) -> dict[str, Any]:
         "started_at", "stopped_at", "gone_at",
     )  # fmt: skip
     found["deployments"] = listed(connection, deployments, machines, deployments.c.created_by == user_id)
+    stored = ("id", "team_id", "name", "state", "provider", "region", "size_gb", "created_at", "ended_at", "gone_at")
+    found["volumes"] = listed(connection, tables.volumes, stored, tables.volumes.c.created_by == user_id)
     asked = ("id", "team_id", "email", "role", "state", "created_at", "sent_at", "expires_at", "closed_at")
     about_them = sa.or_(
         invitations.c.invited_by == user_id, invitations.c.email_key == email_key(str(account["email"]))
     )
     found["invitations"] = listed(connection, invitations, asked, about_them)
+    chosen, watched = tables.notification_choices, tables.stock_watches
+    found["notification_choices"] = rows(
+        connection, sa.select(chosen.c.kind, chosen.c.is_on).where(chosen.c.user_id == user_id).order_by(chosen.c.kind)
+    )
+    found["stock_watches"] = rows(
+        connection,
+        sa.select(watched.c.offer_id, watched.c.for_team, watched.c.is_lasting, watched.c.created_at)
+        .where(watched.c.user_id == user_id)
+        .order_by(watched.c.created_at),
+    )
     done = ("id", "at", "team_id", "action", "outcome", "object_type", "object_id", "api_key_id", "address", "details")
     found["activity"] = listed(connection, activity, done, activity.c.user_id == user_id)
     return found

@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.machines import planned_ends
+from forebay.domain.machines import announcements, planned_ends
 from forebay.domain.machines.deployments import Deployment, Status, change, finish, halt, lock
 from forebay.domain.machines.events import note
 from forebay.domain.machines.schedules import moment, record_own
@@ -121,6 +121,8 @@ def act(connection: Connection, deployment_id: str, *, now: datetime) -> Notice 
         sentence = f"This machine is {idle}. It is {verb} at {moment(at)}, unless it is used before."
         change(connection, deployment_id, idle_told_at=now)
         note(connection, deployment_id, "idle-warning", sentence, now=now)
+        since = moment(deployment.idle_since)
+        announcements.idle(connection, deployment, sentence, idleSince=since, endsAt=moment(at), now=now)
         return Notice(deployment_id, sentence, at)
     if now < at:
         return False
@@ -131,4 +133,6 @@ def act(connection: Connection, deployment_id: str, *, now: datetime) -> Notice 
         halt(connection, deployment, message, now=now)
     details = {"reason": "autoStopMinutes", "idleSince": moment(deployment.idle_since)}
     record_own(connection, deployment, "terminate" if verb == "terminated" else "stop", details, now=now)
+    is_terminated = verb == "terminated"
+    announcements.stopped(connection, deployment, message, cause="idle", is_terminated=is_terminated, now=now)
     return True

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay import ids
-from forebay.domain.machines import orders, ssh_keys
+from forebay.domain.machines import orders, ssh_keys, volume_attachments, volumes
 from forebay.domain.machines.deployments import Desired, Limits, Status, check_labels, check_name, record, slug
 from forebay.domain.machines.events import note
 from forebay.domain.machines.orders import Order, Wish
@@ -82,6 +82,10 @@ def launch(connection: Connection, context: TeamContext, order: Order, limits: L
             ends_at=order.terms.terminate_at,
         )
     )
+    for volume_id in order.volume_ids:
+        volume = volumes.find(connection, volume_id, context.team_id)
+        volume_attachments.add(connection, volume, deployment_id, now=now)
+        volumes.record(connection, context, "attach", volume_id, now=now, details={"deployment_id": deployment_id})
     note(connection, deployment_id, "accepted", f"Launch of {offer.name} accepted.", now=now)
     details = {"offer": offer.id, "held_micros": wish.hold_micros}
     record(connection, context, "launch", deployment_id, now=now, details=details)

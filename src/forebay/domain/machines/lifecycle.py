@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.machines import authorized_keys, planned_ends
+from forebay.domain.machines import announcements, authorized_keys, planned_ends, volume_attachments
 from forebay.domain.machines import deployments as people_side
 from forebay.domain.machines.deployments import COLUMNS, Deployment, Desired, Limits, Status, change, to_deployment
 from forebay.domain.machines.events import note
@@ -166,6 +166,7 @@ def mark_running(connection: Connection, seen: Deployment, token: str, reach: Re
     if deployment.started_at is None:
         authorized_keys.recheck_first_start(connection, deployment.id, now=now)
     note(connection, deployment.id, "running", f"SSH answers at {reach.ip_address} port {reach.ssh_port}.", now=now)
+    announcements.running(connection, deployment, reach, now=now)
 
 
 def mark_failed(connection: Connection, seen: Deployment, token: str, reason: str, *, now: datetime) -> None:
@@ -173,6 +174,7 @@ def mark_failed(connection: Connection, seen: Deployment, token: str, reason: st
     deployment = held(connection, seen, token)
     if deployment.started_at is not None:
         people_side.halt(connection, deployment, f"Could not be started: {reason}", now=now, error=reason[:500])
+        announcements.failed(connection, deployment, reason, is_stopped=True, now=now)
         return
     people_side.finish(connection, deployment, Status.failed, f"Failed: {reason}", now=now, error=reason[:500])
 
@@ -204,11 +206,13 @@ def mark_stopped_by_itself(
     except InsufficientBalance:
         message = f"The machine stopped ({reason}); no credits to start it again."
         people_side.halt(connection, deployment, message, now=now, is_for_credits=True)
+        announcements.stopped(connection, deployment, message, cause="credits", is_terminated=False, now=now)
 
 
 def mark_gone(connection: Connection, seen: Deployment, token: str, *, now: datetime) -> None:
     """The provider confirmed that nothing is left of it: its capacity is free again. Raises Lost."""
     deployment = held(connection, seen, token)
+    volume_attachments.machine_gone(connection, deployment.id, now=now)
     change(connection, deployment.id, gone_at=now)
     note(connection, deployment.id, "gone", "The provider has deleted the machine.", now=now)
 

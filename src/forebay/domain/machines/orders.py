@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.machines import offers, prices, schedules, ssh_keys
+from forebay.domain.machines import offers, prices, schedules, ssh_keys, volume_attachments, volumes
 from forebay.domain.machines.deployments import Limits, check_labels, check_name, hold_micros, refuse_frozen
 from forebay.domain.machines.offers import Offer
 from forebay.domain.machines.prices import Price
@@ -44,6 +44,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     cloud_init: Mapping[str, Any] | None = None
     labels: Mapping[str, str] = {}
+    volume_ids: tuple[str, ...] = ()
+    """Each once."""
     terms: Terms = Terms()
     """How it is to end."""
 
@@ -87,6 +89,7 @@ def lock(connection: Connection, wish: Wish) -> None:
     if wish.order.ssh_key_id is not None:
         with suppress(NotFound):
             ssh_keys.get(connection, wish.context.team_id, wish.order.ssh_key_id, is_for_launch=True)
+    volume_attachments.lock_for_launch(connection, wish.context.team_id, wish.order.volume_ids)
     ledger.lock(connection, wish.context.team_id)
     if wish.offer is not None:
         offers.lock(connection, wish.offer)
@@ -200,6 +203,20 @@ def check_key(connection: Connection, wish: Wish) -> None:
         raise BadRequest(refusal.sentence, code=refusal.code, details={"ssh_public_key": reason}) from None
 
 
+def check_volumes(connection: Connection, wish: Wish) -> None:
+    """Raise NotFound for a volume that isn't the team's, Conflict for one that the machine can't come up with."""
+    names: set[str] = set()
+    for volume_id in wish.order.volume_ids:
+        volume = volumes.find(connection, volume_id, wish.context.team_id)
+        if wish.offer is not None:
+            volume_attachments.refuse_unfit(connection, volume, wish.offer.provider, wish.offer.region)
+        volume_attachments.refuse_taken(connection, volume)
+        names.add(volume.name)
+    if len(names) > volume_attachments.MOST_ON_A_MACHINE:
+        most = f"{volume_attachments.MOST_ON_A_MACHINE} at most"
+        raise BadRequest("A machine can't have so many volumes.", details={"volumeIds": most})
+
+
 def check_credits(connection: Connection, wish: Wish) -> None:
     """Raise InsufficientBalance unless what is to be held is available."""
     if wish.offer is not None:
@@ -224,6 +241,7 @@ CHECKS: tuple[tuple[Callable[[Connection, Wish], None], list[str]], ...] = (
     (check_end, WHO_ASKS),
     (check_rate, []),
     (check_key, who_has(Permission.manage_ssh_keys)),
+    (check_volumes, who_has(Permission.manage_volumes)),
     (check_credits, who_has(Permission.manage_billing)),
     (check_stock, OPERATOR),
 )

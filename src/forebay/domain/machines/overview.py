@@ -8,8 +8,9 @@ from sqlalchemy import Connection
 
 from forebay.domain.machines.deployments import ACTIVE, Status
 from forebay.domain.money.amounts import charge_micros
+from forebay.storage.functions import joined
 from forebay.storage.prepared import Prepared
-from forebay.storage.tables import deployments, segments
+from forebay.storage.tables import deployments, segments, volume_attachments
 
 OWN = [
     "id",
@@ -50,7 +51,7 @@ OWN = [
     "auto_stop_minutes",
     "auto_stop_action",
 ]
-"""The deployment's columns in the order of a row; after them come the five of COSTS."""
+"""The deployment's columns in the order of a row; after them come its volumes, and the five of COSTS."""
 
 open_segment = segments.alias("open_segment")
 charged = (
@@ -63,6 +64,9 @@ charged_through = (
     .where(segments.c.resource_id == deployments.c.id, segments.c.charged_through > segments.c.started_at)
     .scalar_subquery()
 )
+states: list[sa.ColumnElement[str]] = [sa.literal_column(f"'{state}'") for state in ("attaching", "attached")]
+has_volume = sa.and_(volume_attachments.c.deployment_id == deployments.c.id, volume_attachments.c.state.in_(states))
+volume_ids = sa.select(joined(volume_attachments.c.volume_id)).where(has_volume).scalar_subquery()
 COSTS = (
     charged.label("charged_micros"),
     charged_through.label("charged_through"),
@@ -70,7 +74,7 @@ COSTS = (
     open_segment.c.started_at.label("open_started_at"),
     open_segment.c.charged_micros.label("open_charged_micros"),
 )
-BASE = sa.select(*(deployments.c[name] for name in OWN), *COSTS).select_from(
+BASE = sa.select(*(deployments.c[name] for name in OWN), volume_ids.label("volume_ids"), *COSTS).select_from(
     deployments.outerjoin(
         open_segment,
         sa.and_(open_segment.c.resource_id == deployments.c.id, open_segment.c.ended_at.is_(None)),

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 from sqlalchemy import Connection
 
-from forebay.domain.machines import planned_ends
+from forebay.domain.machines import announcements, planned_ends
 from forebay.domain.machines.deployments import (
     ACTIVE,
     Deployment,
@@ -25,7 +25,7 @@ from forebay.domain.machines.deployments import (
 )
 from forebay.domain.machines.events import note
 from forebay.domain.machines.planned_ends import End, Plan, Reason
-from forebay.domain.money.amounts import MICROS_PER_DOLLAR, charge_micros
+from forebay.domain.money.amounts import MICROS_PER_DOLLAR, charge_micros, to_dollars
 from forebay.domain.people import activity
 from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission
@@ -172,6 +172,21 @@ def end_by_plan(connection: Connection, deployment_id: str, *, now: datetime) ->
     finish(connection, deployment, Status.terminated, f"Terminated by Forebay: {reason}", now=now, at=end.at)
     details = {"reason": str(end.reason), "at": moment(end.at)}
     record_own(connection, deployment, "terminate", details, now=now)
+    if end.reason is Reason.cost:
+        most = to_dollars(deployment.max_cost_micros or 0)
+        announcements.limit_met(
+            connection,
+            deployment,
+            f"It was terminated: {reason}",
+            status="terminated",
+            limit="maxCost",
+            maxCost=most,
+            now=now,
+        )
+    else:
+        announcements.stopped(
+            connection, deployment, f"Its time was over: {reason}", cause="time", is_terminated=True, now=now
+        )
     return True
 
 

@@ -17,9 +17,12 @@ from forebay import ids
 from forebay.domain.machines import authorized_keys
 from forebay.domain.machines.authorized_keys import Machine
 from forebay.domain.machines.host_keys import fingerprint_of
+from forebay.domain.people import activity, teams
+from forebay.domain.people.access import TeamContext
+from forebay.domain.people.roles import Permission
 from forebay.errors import BadRequest, Conflict, NotFound
 from forebay.storage.database import lock_rows, upsert_insert
-from forebay.storage.tables import ssh_keys
+from forebay.storage.tables import deployments, ssh_keys
 
 MOST_CHARACTERS = 16384
 LEAST_RSA_BITS = 1024
@@ -122,6 +125,61 @@ def add(
     if connection.execute(insert.on_conflict_do_nothing().returning(ssh_keys.c.id)).scalar() is None:
         raise taken(connection, team_id, fingerprint)
     return key
+
+
+def add_by(connection: Connection, context: TeamContext, *, name: str, public_key: str, now: datetime) -> SshKey:
+    """Add a key to the person's team. Raises Forbidden, and as `add` does."""
+    # Whoever is taken out of the team in this very moment leaves no key behind.
+    context = teams.hold(connection, context, Permission.manage_ssh_keys)
+    key = add(
+        connection,
+        team_id=context.team_id,
+        name=name,
+        public_key=public_key,
+        created_by=context.caller.user_id,
+        now=now,
+    )
+    record(connection, context, "add", key, now=now)
+    return key
+
+
+def delete_by(connection: Connection, context: TeamContext, key_id: str, *, now: datetime) -> Sequence[Machine]:
+    """Take a key out of the person's team, as `delete` does."""
+    key = get(connection, context.team_id, key_id)
+    machines = delete(connection, context.team_id, key_id, now=now)
+    record(connection, context, "delete", key, now=now)
+    return machines
+
+
+def record(connection: Connection, context: TeamContext, verb: str, key: SshKey, *, now: datetime) -> None:
+    """A row in the team's activity."""
+    activity.record(
+        connection,
+        context.caller,
+        f"ssh-key.{verb}",
+        now=now,
+        team_id=context.team_id,
+        object_type="ssh-key",
+        object_id=key.id,
+        details={"name": key.name, "fingerprint": key.fingerprint},
+    )
+
+
+def machines_with(connection: Connection, team_id: str) -> dict[str, list[Machine]]:
+    """The machines that hold each key of the team, by the key's id; keys on none are left out."""
+    rows = connection.execute(
+        sa.select(deployments.c.ssh_key_id, deployments.c.id, deployments.c.name, deployments.c.status)
+        .where(
+            deployments.c.team_id == team_id,
+            deployments.c.gone_at.is_(None),
+            deployments.c.status.in_(authorized_keys.MAY_EXIST),
+        )
+        .order_by(deployments.c.id.desc())
+    )
+    found: dict[str, list[Machine]] = {}
+    for row in rows:
+        found.setdefault(row.ssh_key_id, []).append(Machine(id=row.id, name=row.name, status=row.status))
+    return found
 
 
 def taken(connection: Connection, team_id: str, fingerprint: str) -> Conflict:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from forebay.domain.money import ledger, transactions
 from forebay.domain.money.transactions import Transaction
 from forebay.errors import NotFound
-from forebay.storage.tables import accounts, deployments, entries, segments, teams, transfers, usage_lines
+from forebay.storage.tables import accounts, deployments, entries, segments, teams, transfers, usage_lines, volumes
 
 MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 
@@ -169,12 +169,13 @@ def spent(connection: Connection, team_id: str, first: int, last: int) -> list[S
     statement = (
         sa.select(
             segments.c.resource_id,
-            sa.func.max(deployments.c.name),
+            sa.func.max(sa.func.coalesce(volumes.c.name, deployments.c.name)),
             segments.c.resource_type,
             sa.func.sum(of_segment.c.amount_micros),
         )
         .select_from(of_segment.join(segments, segments.c.id == of_segment.c.segment_id))
         .outerjoin(deployments, deployments.c.id == segments.c.resource_id)
+        .outerjoin(volumes, volumes.c.id == segments.c.resource_id)
         .group_by(segments.c.resource_id, segments.c.resource_type)
     )
     found = [Spent(each[0], each[1], each[2], int(each[3])) for each in connection.execute(statement)]

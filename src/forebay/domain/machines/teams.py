@@ -16,14 +16,14 @@ from forebay.domain.machines import off_boarding, ssh_keys
 from forebay.domain.money import ledger
 from forebay.domain.money import teams as money_teams
 from forebay.domain.money.amounts import from_dollars, in_words, to_dollars
-from forebay.domain.people import activity, mails, members, operators
+from forebay.domain.people import activity, mails, members, operators, webhooks
 from forebay.domain.people import teams as people_teams
 from forebay.domain.people.access import Caller, TeamContext
 from forebay.domain.people.letters import Letter, plain
 from forebay.domain.people.roles import Permission
 from forebay.errors import BadRequest, Conflict, Forbidden, NotFound
 from forebay.storage import tables
-from forebay.storage.tables import deployments, invitations, memberships, teams
+from forebay.storage.tables import deployments, invitations, memberships, teams, volumes
 
 
 class TeamInUse(Conflict):
@@ -34,7 +34,8 @@ class TeamInUse(Conflict):
     def __init__(self, found: Sequence["Remains"]) -> None:
         names = ", ".join(each.name for each in found)
         super().__init__(
-            f"{names} can't be deleted yet: first terminate what is left, pay what is owed, wait for payments.",
+            f"{names} can't be deleted yet: first terminate and delete what is left, pay what is owed, wait for "
+            "payments.",
             details={"teams": [each.in_the_way() for each in found]},
         )
 
@@ -54,7 +55,7 @@ class CreditsRemain(Conflict):
 
 
 class Left(msgspec.Struct, frozen=True, kw_only=True):
-    """A machine that the provider has not confirmed to be gone."""
+    """A machine or a volume that the provider has not confirmed to be gone."""
 
     id: str
     name: str
@@ -67,6 +68,7 @@ class Remains(msgspec.Struct, frozen=True, kw_only=True):
     team_id: str
     name: str
     machines: Sequence[Left]
+    volumes: Sequence[Left]
     balance_micros: int
     held_micros: int
     payments_under_way: int
@@ -74,7 +76,10 @@ class Remains(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_in_use(self) -> bool:
         """Whether it can't be deleted now, whatever is said about its credits."""
-        return bool(self.machines or self.held_micros or self.payments_under_way) or self.balance_micros < 0
+        return (
+            bool(self.machines or self.volumes or self.held_micros or self.payments_under_way)
+            or self.balance_micros < 0
+        )
 
     def in_the_way(self) -> dict[str, Any]:
         """What keeps the team from being deleted, for whoever wants that."""
@@ -82,6 +87,7 @@ class Remains(msgspec.Struct, frozen=True, kw_only=True):
             "id": self.team_id,
             "name": self.name,
             "deployments": [msgspec.structs.asdict(machine) for machine in self.machines],
+            "volumes": [msgspec.structs.asdict(volume) for volume in self.volumes],
             "owed": to_dollars(max(0, -self.balance_micros)),
             "held": to_dollars(self.held_micros),
             "paymentsUnderWay": self.payments_under_way,
@@ -97,11 +103,17 @@ def remains(connection: Connection, team_id: str) -> Remains:
         .where(deployments.c.team_id == team_id, deployments.c.gone_at.is_(None))
         .order_by(deployments.c.id)
     )
+    stored = connection.execute(
+        sa.select(volumes.c.id, volumes.c.name, volumes.c.state.label("status"))
+        .where(volumes.c.team_id == team_id, volumes.c.gone_at.is_(None))
+        .order_by(volumes.c.id)
+    )
     balance = ledger.balance(connection, team_id)
     return Remains(
         team_id=team_id,
         name=name,
         machines=[Left(**row._mapping) for row in machines],
+        volumes=[Left(**row._mapping) for row in stored],
         balance_micros=balance.balance_micros,
         held_micros=balance.held_micros,
         payments_under_way=money_teams.payments_under_way(connection, team_id),
@@ -176,6 +188,8 @@ def end(connection: Connection, caller: Caller, found: Remains, *, now: datetime
     connection.execute(sa.update(teams).where(teams.c.id == team_id).values(deleted_at=now))
     money_teams.close(connection, team_id, now=now)
     ssh_keys.delete_all(connection, team_id, sa.true(), now=now)
+    webhooks.remove(connection, tables.webhooks.c.team_id == team_id)
+    connection.execute(sa.delete(tables.stock_watches).where(tables.stock_watches.c.for_team == team_id))
     off_boarding.revoke_keys(connection, team_id, None, now=now)
     connection.execute(
         sa.update(invitations)

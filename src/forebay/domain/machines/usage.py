@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 
 from forebay.domain.money import spreadsheets
 from forebay.domain.money.amounts import SECONDS_PER_HOUR, in_dollars
-from forebay.storage.tables import deployments, segments, users
+from forebay.storage.tables import deployments, segments, users, volumes
 
 DAY_SECONDS = 86400
 LABEL = re.compile(r"label:(.{1,63})", re.DOTALL)
@@ -42,10 +42,10 @@ FIGURES = ("compute_micros", "storage_micros", "machine_seconds")
 NO_NAME: sa.ColumnElement[str] = sa.cast(sa.null(), sa.Text)
 OF_MACHINE = {
     By.gpu_type: (deployments.c.gpu_type, deployments.c.gpu_model),
-    By.member: (deployments.c.created_by, users.c.name),
+    By.member: (sa.func.coalesce(deployments.c.created_by, volumes.c.created_by), users.c.name),
     By.deployment: (deployments.c.id, deployments.c.name),
 }
-"""What identifies a group of machines, and what it is called."""
+"""What identifies a group of machines, and what it is called. Volumes have nothing of it but a person."""
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,10 +186,11 @@ def by_resource(pieces: sa.CTE) -> sa.Subquery:
 
 
 def by_machine(pieces: sa.CTE, key: sa.ColumnElement[Any], name: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    """SQL: usage by something of the machines; what belongs to no machine has no key."""
+    """SQL: usage by something of the machines, or of who made a volume; what has nothing of it has no key."""
     of = by_resource(pieces)
     source = of.outerjoin(deployments, deployments.c.id == of.c.resource_id)
-    source = source.outerjoin(users, users.c.id == deployments.c.created_by)
+    source = source.outerjoin(volumes, volumes.c.id == of.c.resource_id)
+    source = source.outerjoin(users, users.c.id == OF_MACHINE[By.member][0])
     raw_key = sa.type_coerce(key, sa.Text)
     columns: list[sa.ColumnElement[Any]] = [raw_key.label("key"), sa.func.max(name).label("name")]
     columns += [sa.func.sum(of.c[column]).label(column) for column in FIGURES]
@@ -200,8 +201,10 @@ def by_disk(pieces: sa.CTE) -> sa.Select[Any]:
     """SQL: usage by volume, or the machine whose disk it is; machines themselves have no key."""
     of = by_resource(pieces)
     source = of.outerjoin(deployments, deployments.c.id == of.c.resource_id)
+    source = source.outerjoin(volumes, volumes.c.id == of.c.resource_id)
+    name = sa.func.coalesce(volumes.c.name, deployments.c.name)
     return sa.select(
-        of.c.resource_id.label("key"), deployments.c.name.label("name"), *[of.c[column] for column in FIGURES]
+        of.c.resource_id.label("key"), name.label("name"), *[of.c[column] for column in FIGURES]
     ).select_from(source)
 
 

@@ -15,13 +15,14 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.money import auto_top_up_letters, deposits, ledger, payment_attempts
-from forebay.domain.money.amounts import SECONDS_PER_HOUR
+from forebay.domain.money import auto_top_up_letters, charge_news, deposits, ledger, payment_attempts
+from forebay.domain.money.amounts import SECONDS_PER_HOUR, to_dollars
 from forebay.domain.money.auto_top_up_letters import About
 from forebay.domain.money.cards import Card
 from forebay.domain.money.payment_attempts import OPEN, Attempt, Path, State
 from forebay.domain.money.receipts import KEEPERS
-from forebay.domain.people import activity, mails
+from forebay.domain.people import activity, mails, notifications
+from forebay.domain.people.notification_kinds import Kind
 from forebay.storage.tables import accounts, auto_top_ups, segments, teams
 from forebay.storage.tables import cards as card_rows
 from forebay.storage.tables import payment_attempts as attempts
@@ -316,6 +317,9 @@ def claim(connection: Connection, team_id: str, *, public_url: str, now: datetim
     if decision.reason in (Reason.day_ceiling, Reason.month_ceiling):
         # Not looked at again before: a team at its ceiling keeps no other waiting.
         change(connection, team_id, next_attempt_at=decision.at)
+        if decision.at is not None and decision.at != standing.policy.next_attempt_at:
+            ceiling = "day" if decision.reason is Reason.day_ceiling else "month"
+            charge_news.ceiling_met(connection, team_id, ceiling, decision.at, now=now)
     if decision.reason is not Reason.charge:
         return None
     policy, card = standing.policy, standing.card
@@ -334,7 +338,10 @@ def claim(connection: Connection, team_id: str, *, public_url: str, now: datetim
     burn = standing.burn_micros_per_hour
     if policy.too_little_mailed_at is None and not policy.keeps_up_with(burn):
         letter = auto_top_up_letters.too_little(about(connection, team_id, public_url), policy.max_charge_micros, burn)
-        mails.send_to_team(connection, team_id, KEEPERS, letter, now=now)
+        figures = {"burnPerHour": to_dollars(burn), "maxChargeAmount": to_dollars(policy.max_charge_micros)}
+        notifications.mail_team(
+            connection, Kind.auto_top_up_too_little, team_id, KEEPERS, letter, details=figures, now=now
+        )
         change(connection, team_id, too_little_mailed_at=now)
     return attempt
 
@@ -373,17 +380,24 @@ def note_end(
     """The charge came to nothing. Under the lock of the account; then nudge `payments` and `mails`."""
     policy = find(connection, attempt.team_id) if attempt.path is Path.auto and state in FAILURES else None
     if policy is None or not policy.is_on:
+        if attempt.path is not Path.checkout and state in FAILURES:
+            charge_news.declined(connection, attempt, code, is_mailed=False, now=now)
         return
     failures = policy.failures_in_a_row + 1
     change(connection, policy.team_id, failures_in_a_row=failures, next_attempt_at=now + AFTER_DECLINE)
     if state is State.authentication_required:
         open_page(connection, attempt, now=now)
-    if (code in DEAD or failures >= MOST_FAILURES) and policy.stopped_at is None:
+    is_end = (code in DEAD or failures >= MOST_FAILURES) and policy.stopped_at is None
+    is_mailed = is_end or state is State.authentication_required
+    charge_news.declined(connection, attempt, code, is_mailed=is_mailed, now=now)
+    if is_end:
         code = (code or "declined")[:60]
         change(connection, policy.team_id, stopped_at=now, stopped_reason=code)
         letter = auto_top_up_letters.stopped(about(connection, policy.team_id, public_url), code, failures)
-        mails.send_to_team(connection, policy.team_id, KEEPERS, letter, now=now)
-        details = {"code": code, "failures": failures}
+        details: dict[str, Any] = {"code": code, "failures": failures}
+        notifications.mail_team(
+            connection, Kind.auto_top_up_stopped, policy.team_id, KEEPERS, letter, details=details, now=now
+        )
         record(connection, policy.team_id, "stop", details, object_id=attempt.id, now=now)
 
 

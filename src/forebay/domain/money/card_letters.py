@@ -8,9 +8,10 @@ from sqlalchemy import Connection
 from forebay.domain.money import cards
 from forebay.domain.money.cards import Card
 from forebay.domain.money.receipts import KEEPERS
-from forebay.domain.people import mails
+from forebay.domain.people import notifications
 from forebay.domain.people.letters import Letter, plain
-from forebay.storage.tables import memberships, teams, users
+from forebay.domain.people.notification_kinds import Kind
+from forebay.storage.tables import teams
 
 
 def tell_of_expiry(connection: Connection, card: Card, *, now: datetime) -> None:
@@ -18,20 +19,12 @@ def tell_of_expiry(connection: Connection, card: Card, *, now: datetime) -> None
     if not cards.note_expiry_mailed(connection, card.id, now=now):
         return
     team_name = connection.execute(sa.select(teams.c.name).where(teams.c.id == card.team_id)).scalar_one()
-    keepers = connection.execute(
-        sa.select(users.c.email, users.c.name)
-        .join(memberships, memberships.c.user_id == users.c.id)
-        .where(
-            memberships.c.team_id == card.team_id,
-            memberships.c.role.in_([role.value for role in KEEPERS]),
-            users.c.verified_at.is_not(None),
-        )
-        .order_by(users.c.id)
-    )
-    for row in keepers.all():
-        mails.send(
-            connection, row.email, expiry(card, team_name=plain(team_name), name=plain(row.name), now=now), now=now
-        )
+
+    def letter_to(name: str) -> Letter:
+        return expiry(card, team_name=plain(team_name), name=plain(name), now=now)
+
+    details = {"cardId": card.id, "expiresAt": f"{card.expires_at:%Y-%m-%dT%H:%M:%SZ}"}
+    notifications.mail_team(connection, Kind.card_expiring, card.team_id, KEEPERS, letter_to, details=details, now=now)
 
 
 def expiry(card: Card, *, team_name: str, name: str, now: datetime) -> Letter:

@@ -15,8 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay.domain.money import auto_top_up_terms, auto_top_ups, ledger, low_balance_letters, outlook
-from forebay.domain.money.low_balance_letters import About, moment
-from forebay.domain.people import activity, mails
+from forebay.domain.money.amounts import to_dollars
+from forebay.domain.money.low_balance_letters import About, LetterTo, moment
+from forebay.domain.people import activity, notifications
+from forebay.domain.people.notification_kinds import Kind
 from forebay.domain.people.roles import Role
 from forebay.storage.database import upsert_insert
 from forebay.storage.tables import accounts, low_balances, payment_attempts, segments, teams
@@ -198,7 +200,7 @@ def tell_runway(connection: Connection, team_id: str, rules: Rules, *, now: date
         rules.grace_days,
         now=now,
     )
-    mails.send_to_team(connection, team_id, TOLD, letter, now=now)
+    tell(connection, team_id, "low", stands.balance_micros, letter, now=now)
     details = {"hours": min(news), "balance_micros": stands.balance_micros, "burn_micros_per_hour": burn}
     record(connection, team_id, "tell-runway", details, now=now)
     return 1
@@ -210,6 +212,23 @@ def top_up_words(connection: Connection, team_id: str, *, now: datetime) -> str:
     if standing is None:
         return "Auto top-up is off."
     return auto_top_up_terms.words(standing, auto_top_ups.decide(standing, now=now))
+
+
+def tell(
+    connection: Connection,
+    team_id: str,
+    step: str,
+    balance_micros: int,
+    letter: LetterTo,
+    *,
+    now: datetime,
+    until: datetime | None = None,
+) -> None:
+    """Owners and admins by mail, and the team's webhooks, of one step; `until` is when the next one comes."""
+    details = {"step": step, "balance": to_dollars(balance_micros)}
+    if until is not None:
+        details["until"] = f"{until:%Y-%m-%dT%H:%M:%SZ}"
+    notifications.mail_team(connection, Kind.balance_low, team_id, TOLD, letter, details=details, now=now)
 
 
 def about(connection: Connection, team_id: str, rules: Rules) -> About:
@@ -294,7 +313,7 @@ def state(connection: Connection, team_id: str, rules: Rules, *, now: datetime) 
         return State(step="fine", debt_micros=0, sentence=stands.runway)
     if so_far.disks_deleted_at is not None and burn == 0:
         at = so_far.disks_deleted_at
-        sentence = f"The disks of stopped machines were deleted on {moment(at)}. The next deposit pays the debt first."
+        sentence = f"Disks and volumes were deleted on {moment(at)}. The next deposit pays the debt first."
         return State(
             step="disks deleted",
             debt_micros=debt,
@@ -304,7 +323,7 @@ def state(connection: Connection, team_id: str, rules: Rules, *, now: datetime) 
         )
     if so_far.disks_kept_since is not None:
         deletion_at = so_far.deletion_at(rules) if burn > 0 else None
-        until = f" Disks are kept until {moment(deletion_at)} and go on costing." if deletion_at else ""
+        until = f" Disks and volumes are kept until {moment(deletion_at)} and go on costing." if deletion_at else ""
         return State(
             step="stopped",
             debt_micros=debt,

@@ -69,7 +69,8 @@ def runway(
             "Then nothing can be launched or started any more. "
             f"A top-up that is about to come is waited for, {counted(wait_seconds // 60, 'minute')} at most. "
             "After that, machines that can pause are stopped and all others are terminated. "
-            f"Disks of stopped machines go on costing, are kept for {counted(grace_days, 'day')} and then deleted.",
+            "Disks of stopped machines and volumes go on costing, "
+            f"are kept for {counted(grace_days, 'day')} and then deleted.",
             f"{top_up} Add credits, or stop what isn't needed.",
         ],
     )
@@ -112,7 +113,7 @@ def kept(about: About, machines: Sequence[str], balance_micros: int, deletion_at
         f"the credits ran out; disks are kept for {counted(days, 'day')}",
         [
             f"The credits of {plain(about.name)} ran out. The balance is {dollars(balance_micros)}. "
-            "Nothing runs; the disks of these machines are kept:",
+            "Nothing runs; these volumes, and these machines with their disks, are kept:",
             *listed,
             disks_until(deletion_at),
         ],
@@ -126,7 +127,8 @@ def disks_go(about: About, machines: Sequence[str], balance_micros: int, deletio
         f"disks will be deleted on {moment(deletion_at)}",
         [
             f"{plain(about.name)} has no credits: the balance is {dollars(balance_micros)}. "
-            f"On {moment(deletion_at)} these machines are deleted with their disks, and nobody can bring them back:",
+            f"On {moment(deletion_at)} these volumes, and these machines with their disks, are deleted, "
+            "and nobody can bring them back:",
             "\n".join(machines),
             "Adding credits before that, enough to be above zero, keeps them.",
         ],
@@ -137,10 +139,10 @@ def disks_go(about: About, machines: Sequence[str], balance_micros: int, deletio
 def disks_gone(about: About, machines: Sequence[str], balance_micros: int, days: int) -> LetterTo:
     """The disks were deleted."""
     return about.letter(
-        f"stopped machines were deleted after {counted(days, 'day')} without credits",
+        f"disks were deleted after {counted(days, 'day')} without credits",
         [
             f"{plain(about.name)} had no credits for {counted(days, 'day')}. "
-            "These machines were deleted with their disks:",
+            "These volumes, and these machines with their disks, were deleted:",
             "\n".join(machines),
             f"The balance is {dollars(balance_micros)}; the next deposit pays that first.",
         ],
@@ -150,6 +152,6 @@ def disks_gone(about: About, machines: Sequence[str], balance_micros: int, days:
 def disks_until(deletion_at: datetime) -> str:
     """What becomes of the disks."""
     return (
-        f"Disks of stopped machines go on costing, which is added to the debt. On {moment(deletion_at)} they are "
-        "deleted, unless there are credits by then; a mail comes before that."
+        "Disks of stopped machines and volumes go on costing, which is added to the debt. "
+        f"On {moment(deletion_at)} they are deleted, unless there are credits by then; a mail comes before that."
     )

@@ -7,10 +7,12 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.money.amounts import in_words
+from forebay.domain.money.amounts import in_words, to_dollars
 from forebay.domain.money.payment_attempts import Attempt, Path
-from forebay.domain.people import mails
+from forebay.domain.people import mails, notifications
 from forebay.domain.people.letters import Letter, plain
+from forebay.domain.people.notification_kinds import Kind
+from forebay.domain.people.notifications import Recipient
 from forebay.domain.people.roles import Role
 from forebay.storage.tables import memberships, teams, users
 
@@ -34,14 +36,31 @@ class Seller(msgspec.Struct, frozen=True):
 
 
 def send(connection: Connection, attempt: Attempt, payment: "Payment", seller: Seller, *, now: datetime) -> None:
-    """Write the mails."""
+    """Write the mails, to those who want them, and the event for webhooks."""
     team_name = connection.execute(sa.select(teams.c.name).where(teams.c.id == payment.team_id)).scalar_one()
-    for email, name in recipients(connection, attempt):
-        mails.send(connection, email, letter(attempt, payment, seller, team_name=team_name, name=name), now=now)
+    for each in notifications.who_wants(connection, Kind.charge_made, recipients(connection, attempt)):
+        found = letter(attempt, payment, seller, team_name=team_name, name=each.name)
+        mails.send(connection, each.email, found, kind=Kind.charge_made, now=now)
+    dollars = f"${in_words(payment.credited_micros)}"
+    notifications.tell(
+        connection,
+        Kind.charge_made,
+        f"{plain(team_name)}: {dollars} of credits were paid",
+        [f"By {payment.card_words}." if payment.card_words else "They are on the balance."],
+        team_id=payment.team_id,
+        details={
+            "topUpId": attempt.id,
+            "path": attempt.path.value,
+            "amount": to_dollars(payment.credited_micros),
+            "requestedBy": attempt.requested_by,
+        },
+        is_mailed=True,
+        now=now,
+    )
 
 
-def recipients(connection: Connection, attempt: Attempt) -> list[tuple[str, str]]:
-    """Address and name of each: who asked, if they are still in the team, or else owners and admins."""
+def recipients(connection: Connection, attempt: Attempt) -> list[Recipient]:
+    """Who asked, if they are still in the team, or else owners and admins."""
     mine = sa.select(users.c.email, users.c.name, users.c.id, memberships.c.role).join(
         memberships, memberships.c.user_id == users.c.id
     )
@@ -49,7 +68,7 @@ def recipients(connection: Connection, attempt: Attempt) -> list[tuple[str, str]
         mine.where(memberships.c.team_id == attempt.team_id, users.c.verified_at.is_not(None)).order_by(users.c.id)
     ).all()
     asked = [row for row in rows if row.id == attempt.requested_by and attempt.path is not Path.auto]
-    return [(row.email, row.name) for row in asked or [row for row in rows if row.role in KEEPERS]]
+    return [Recipient(row.id, row.email, row.name) for row in asked or [row for row in rows if row.role in KEEPERS]]
 
 
 def letter(attempt: Attempt, payment: "Payment", seller: Seller, *, team_name: str, name: str) -> Letter:

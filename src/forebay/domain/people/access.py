@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from forebay.domain.people.roles import MONEY, NEVER_BY_KEY, MemberMode, Permission, Reach, Role, reach, who_has
 from forebay.errors import BadRequest, Forbidden, NotFound, Unauthenticated
 from forebay.storage.prepared import Prepared
-from forebay.storage.tables import api_keys, deployments, memberships, sessions, ssh_keys, teams, users
+from forebay.storage.tables import api_keys, deployments, memberships, sessions, ssh_keys, teams, users, volumes
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +113,7 @@ class Target(StrEnum):
     """The team by the name that it has in addresses of pages."""
     deployment = "deployment"
     ssh_key = "ssh_key"
+    volume = "volume"
 
 
 wanted = sa.bindparam("wanted", type_=sa.String())
@@ -124,6 +125,7 @@ TEAM_OF = {
     Target.ssh_key: sa.select(ssh_keys.c.team_id)
     .where(ssh_keys.c.id == wanted, ssh_keys.c.deleted_at.is_(None))
     .scalar_subquery(),
+    Target.volume: sa.select(volumes.c.team_id).where(volumes.c.id == wanted).scalar_subquery(),
 }
 nothing: sa.ColumnElement[Any] = sa.literal_column("NULL")
 PERSON = (users.c.id, users.c.email, users.c.name, users.c.is_operator, users.c.api_access)
@@ -190,7 +192,13 @@ def door(target: Target, *, by_key: bool) -> Prepared:
 
 
 DOORS = {(target, by_key): door(target, by_key=by_key) for target in Target for by_key in (True, False)}
-NOUNS = {Target.team: "Team", Target.slug: "Team", Target.deployment: "Deployment", Target.ssh_key: "SSH key"}
+NOUNS = {
+    Target.team: "Team",
+    Target.slug: "Team",
+    Target.deployment: "Deployment",
+    Target.ssh_key: "SSH key",
+    Target.volume: "Volume",
+}
 
 
 class Denied(msgspec.Struct, frozen=True):

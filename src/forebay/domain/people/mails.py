@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from forebay import ids
 from forebay.domain.people.letters import Letter
+from forebay.domain.people.notification_kinds import MEANINGS, Kind
 from forebay.domain.people.roles import Role
 from forebay.storage.tables import mails, memberships, users
 
@@ -28,16 +29,35 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     text: str
     html: str | None = None
+    kind: str | None = None
+    """Set where its recipient may do without mails of this kind."""
     attempts: int = 0
 
 
-def send(connection: Connection, recipient: str, letter: Letter, *, now: datetime) -> None:
+def send(
+    connection: Connection, recipient: str, letter: Letter, *, now: datetime, kind: Kind = Kind.account_changed
+) -> None:
     """Write a letter that will be sent, as text and as HTML, once the transaction is committed."""
-    queue(connection, recipient=recipient, subject=letter.subject, text=letter.text(), html=letter.html(), now=now)
+    queue(
+        connection,
+        recipient=recipient,
+        subject=letter.subject,
+        text=letter.text(),
+        html=letter.html(),
+        kind=None if MEANINGS[kind].is_required else kind.value,
+        now=now,
+    )
 
 
 def queue(
-    connection: Connection, *, recipient: str, subject: str, text: str, now: datetime, html: str | None = None
+    connection: Connection,
+    *,
+    recipient: str,
+    subject: str,
+    text: str,
+    now: datetime,
+    html: str | None = None,
+    kind: str | None = None,
 ) -> None:
     """Write a mail that will be sent once the transaction is committed."""
     connection.execute(
@@ -47,6 +67,7 @@ def queue(
             subject=subject[:300],
             text=text,
             html=html,
+            kind=kind,
             created_at=now,
             due_at=now,
             attempts=0,

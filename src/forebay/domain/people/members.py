@@ -19,7 +19,7 @@ from forebay.domain.people.access import TeamContext
 from forebay.domain.people.letters import Letter, plain
 from forebay.domain.people.roles import Permission, Role
 from forebay.errors import BadRequest, Conflict, NotFound
-from forebay.storage.tables import memberships, users
+from forebay.storage.tables import memberships, stock_watches, users
 
 
 class LastOwner(Conflict):
@@ -148,6 +148,11 @@ def end(connection: Connection, context: TeamContext, member: Member, *, now: da
         refuse_last_owner(connection, context)
     connection.execute(
         sa.delete(memberships).where(memberships.c.team_id == context.team_id, memberships.c.user_id == member.user_id)
+    )
+    connection.execute(
+        sa.delete(stock_watches).where(
+            stock_watches.c.for_team == context.team_id, stock_watches.c.user_id == member.user_id
+        )
     )
     teams.move_on(connection, context.team_id, member.user_id)
     invitations.revoke_those_of(connection, context, member.user_id, now=now)

@@ -50,6 +50,7 @@ class Permission(StrEnum):
     manage_ssh_keys = "ssh-keys.manage"
     manage_volumes = "volumes.manage"
     manage_billing = "billing.manage"
+    manage_webhooks = "webhooks.manage"
     set_team_budget = "budgets.team"
     set_budgets = "budgets.others"
     read_activity = "activity.read"
@@ -66,6 +67,7 @@ SENTENCES = {
     Permission.manage_ssh_keys: "add and delete SSH keys",
     Permission.manage_volumes: "create, resize and delete volumes",
     Permission.manage_billing: "see and change cards, deposits, auto top-up; see transactions and statements",
+    Permission.manage_webhooks: "see, add, change, test and delete the team's webhooks",
     Permission.set_team_budget: "set the budget of the team",
     Permission.set_budgets: "set budgets of members, keys and labels, never one's own",
     Permission.read_activity: "read the team's activity",
@@ -84,6 +86,7 @@ TABLE: dict[Permission, dict[Standing, Reach]] = {
     Permission.manage_ssh_keys: {OWNER: Reach.all, ADMIN: Reach.all},
     Permission.manage_volumes: {OWNER: Reach.all, ADMIN: Reach.all},
     Permission.manage_billing: {OWNER: Reach.all, ADMIN: Reach.all},
+    Permission.manage_webhooks: {OWNER: Reach.all, ADMIN: Reach.all},
     Permission.set_team_budget: {OWNER: Reach.all},
     Permission.set_budgets: {OWNER: Reach.all, ADMIN: Reach.all},
     Permission.read_activity: {OWNER: Reach.all, ADMIN: Reach.all},
@@ -93,7 +96,7 @@ TABLE: dict[Permission, dict[Standing, Reach]] = {
 
 IN_WORDS = {
     OWNER: "do everything in the team: machines, credits and cards, members, and the team itself",
-    ADMIN: "launch and operate all machines, manage keys, volumes and billing; not members, nor the team itself",
+    ADMIN: "launch and operate all machines, manage keys, volumes, billing, webhooks; not members, nor the team itself",
     DEPLOYING: "launch machines and operate those they launched, and see everything else",
     READING: "see the team's machines, members, balance and usage, and change nothing",
 }

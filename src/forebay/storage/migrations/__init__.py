@@ -8,7 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-HEAD = "0008"
+HEAD = "0010"
 
 
 class DatabaseIsNewer(RuntimeError):

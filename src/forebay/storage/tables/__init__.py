@@ -4,6 +4,15 @@ from forebay.storage.tables.base import metadata
 from forebay.storage.tables.low_balance import low_balances
 from forebay.storage.tables.machines import deployment_events, deployments, offers, pools, ssh_keys
 from forebay.storage.tables.money import accounts, cycles, entries, holds, segments, transfers, usage_lines
+from forebay.storage.tables.notifications import (
+    notification_choices,
+    notifications,
+    stock_watches,
+    webhook_attempts,
+    webhook_deliveries,
+    webhooks,
+    weekly_reports,
+)
 from forebay.storage.tables.operators import (
     discounts,
     offer_terms,
@@ -43,6 +52,7 @@ from forebay.storage.tables.sign_in import (
     sign_in_failures,
     sign_in_steps,
 )
+from forebay.storage.tables.volumes import volume_attachments, volume_regions, volumes
 from forebay.storage.tables.work import alerts, cloud, counters, idempotency_keys, leases, mails
 
 APPEND_ONLY = ("transfers", "entries", "usage_lines", "activity")
@@ -77,6 +87,8 @@ __all__ = [
     "mails",
     "memberships",
     "metadata",
+    "notification_choices",
+    "notifications",
     "offer_terms",
     "offers",
     "orphans",
@@ -96,9 +108,17 @@ __all__ = [
     "sign_in_steps",
     "sign_up_invitations",
     "ssh_keys",
+    "stock_watches",
     "teams",
     "transfers",
     "usage_lines",
     "users",
+    "volume_attachments",
+    "volume_regions",
+    "volumes",
+    "webhook_attempts",
+    "webhook_deliveries",
     "webhook_events",
+    "webhooks",
+    "weekly_reports",
 ]

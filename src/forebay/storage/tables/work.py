@@ -55,6 +55,7 @@ mails = sa.Table(
     sa.Column("subject", sa.String(300), nullable=False),
     sa.Column("text", sa.Text, nullable=False, comment="blanked once sent: it may hold a link that opens a door"),
     sa.Column("html", sa.Text, comment="the same for mail programs that show it; blanked too"),
+    sa.Column("kind", sa.String(40), comment="of the notification, where its recipient may do without it"),
     sa.Column("created_at", Timestamp, nullable=False),
     sa.Column("due_at", Timestamp),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
