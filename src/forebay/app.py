@@ -26,7 +26,7 @@ from forebay.domain.machines import lifecycle, local_host, volume_work
 from forebay.domain.machines.deployments import Limits
 from forebay.domain.money import card_set_ups, ledger, low_balance, payment_attempts
 from forebay.domain.money.receipts import Seller
-from forebay.domain.people import credentials
+from forebay.domain.people import credentials, webhook_deliveries
 from forebay.domain.people.public_addresses import Walls
 from forebay.outside import Outside
 from forebay.payments.base import PaymentProcessor
@@ -42,6 +42,7 @@ from forebay.worker.deduction_cycle import CycleReconciler
 from forebay.worker.deployments import DeploymentReconciler
 from forebay.worker.housekeeping import HousekeepingReconciler
 from forebay.worker.idleness import IdlenessReconciler, Thresholds
+from forebay.worker.looks import ProviderLooks
 from forebay.worker.loop import Reconciler, Worker
 from forebay.worker.mails import MailReconciler
 from forebay.worker.notifications import NotificationReconciler
@@ -53,6 +54,7 @@ from forebay.worker.ssh_keys import SshKeyReconciler
 from forebay.worker.ssh_probe import answers
 from forebay.worker.volumes import VolumeReconciler
 from forebay.worker.webhooks import WebhookReconciler
+from forebay.worker.weekly_reports import WeeklyReportReconciler
 
 if TYPE_CHECKING:
     import uvicorn
@@ -86,6 +88,7 @@ class Forebay:
         self.sender = mail.sender(settings)
         self.worker: Worker | None = None
         self.providers: Mapping[str, Provider] = {}
+        self.looks = ProviderLooks(self.providers_to_look)
         self.processor: PaymentProcessor | None = None
         self.public_url = public_url(settings, settings.port)
 
@@ -136,6 +139,21 @@ class Forebay:
         self.providers = {name: PROVIDERS[name](settings, self.cloud_id) for name in self.settings.providers}
         if self.settings.takes_cards:
             self.open_processor()
+
+    def providers_to_look(self) -> Mapping[str, Provider]:
+        """The providers of this process. One without a worker makes its own, as far as their machines are here."""
+        if not self.providers and self.worker is None:
+            self.providers = {
+                name: PROVIDERS[name](self.settings, self.cloud_id)
+                for name in self.settings.providers
+                if name in PROVIDERS and (name != "local" or self.is_local_host())
+            }
+        return self.providers
+
+    def is_local_host(self) -> bool:
+        """Whether local machines run on this host."""
+        with self.database.read() as connection:
+            return local_host.is_here(connection, this_host())
 
     def build_worker(self, more: tuple[Reconciler, ...] = ()) -> Worker:
         """All reconcilers. `open_providers` comes first."""
@@ -190,7 +208,9 @@ class Forebay:
         """What brings the news: to people by mail, to programs by webhook."""
         what = self.database, self.clock
         outside = Outside(walls(self.settings))
+        weekly = WeeklyReportReconciler(*what, public_url=self.public_url, nudge=self.nudge)
         return [
+            *([weekly] if self.settings.weekly_report else []),
             NotificationReconciler(*what, public_url=self.public_url, nudge=self.nudge),
             WebhookReconciler(*what, outside, secret_key=self.secret_key, nudge=self.nudge),
             MailReconciler(self.database, self.sender, self.clock, public_url=self.public_url),
@@ -227,6 +247,7 @@ class Forebay:
                 volume_work.release_all(connection, now=self.clock.now())
                 payment_attempts.release_all(connection, now=self.clock.now())
                 card_set_ups.release_all(connection, now=self.clock.now())
+                webhook_deliveries.release_all(connection, now=self.clock.now())
                 Lease.drop_all(connection, leases)
         self.worker.start()
 
@@ -249,6 +270,7 @@ class Forebay:
 
     def close(self) -> None:
         """Stop the worker, let go of providers and database."""
+        self.looks.close()
         if self.worker is not None:
             self.worker.stop()
         for provider in self.providers.values():
@@ -370,6 +392,7 @@ def build_api(forebay: Forebay, url: str) -> tuple["Litestar", "Door"]:
         public_url=lambda: url,
         nudge=forebay.nudge,
         provider_names=forebay.settings.providers,
+        looks=forebay.looks,
         status=forebay.status,
     )
     door = Door(services)

@@ -125,6 +125,9 @@ PATCH /api/deployments/{deployment_id}    401 401 401 404 404 404 404 403 403 40
 DELETE /api/deployments/{deployment_id}   401 401 401 404 404 404 404 403 403 403 200 200 200 200 404
 GET /api/deployments/{deployment_id}/can-terminate  401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
 GET /api/deployments/{deployment_id}/events         401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+GET /api/deployments/{deployment_id}/ssh-keys       401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+PUT /api/deployments/{deployment_id}/ssh-keys       401 401 401 404 404 404 404 403 403 403 200 200 200 200 404
+GET /api/deployments/{deployment_id}/logs           401 401 401 404 404 404 404 403 403 403 200 200 200 200 404
 POST /api/deployments/{deployment_id}/stop          401 401 401 404 404 404 404 403 403 403 200 200 200 200 404
 POST /api/deployments/{deployment_id}/start         401 401 401 404 404 404 404 403 403 403 409 409 409 409 404
 
@@ -226,6 +229,7 @@ UNDECLARED = {
         ("GET", path): "for whoever is signed in; others are sent to sign in"
         for path in (
             "/account",
+            "/account/notifications",
             "/step-up",
             "/cli",
             "/t",
@@ -250,6 +254,7 @@ UNDECLARED = {
             "/account/totp/remove",
             "/account/recovery-codes",
             "/account/identities/disconnect",
+            "/account/notifications",
             "/teams/new",
         )
     },

@@ -282,6 +282,7 @@ BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ),
     ("POST", "/api/deployments/preview"): lambda attempt: attempt.cloud.order(attempt.team, attempt.scene.key),
     ("PATCH", "/api/deployments/{deployment_id}"): lambda _: {"name": "x"},
+    ("PUT", "/api/deployments/{deployment_id}/ssh-keys"): lambda attempt: {"sshKeyIds": [attempt.ssh_key()]},
 }
 
 

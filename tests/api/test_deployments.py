@@ -19,8 +19,8 @@ FIELDS = {
     "instanceType", "sshKeyId", "tempSshKeyId", "sshKeyName", "sshKeyFingerprint", "ipAddress", "user", "status",
     "startedAt", "stoppedAt", "lastCreditDeduction", "totalCost", "hourlyRate", "originalHourlyRate",
     "discountPercentage", "hasDiscount", "vcpus", "memory", "storage", "sshCommand", "sshPort", "portForwards",
-    "hostKeys", "volumeIds", "kubernetesAddon", "createdAt", "teamId", "createdBy", "error", "labels", "accruedCost",
-    "terminateAt", "maxCost", "autoStopMinutes", "autoStopAction",
+    "hostKeys", "ports", "volumeIds", "kubernetesAddon", "createdAt", "teamId", "createdBy", "error", "labels",
+    "accruedCost", "terminateAt", "maxCost", "autoStopMinutes", "autoStopAction",
 }  # fmt: skip
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
@@ -41,10 +41,10 @@ def test_a_new_machine_is_deploying_and_cannot_be_reached_yet(cloud: Cloud) -> N
         "sshKeyFingerprint": known["fingerprint"], "ipAddress": None, "user": None, "status": "deploying",
         "startedAt": None, "stoppedAt": None, "lastCreditDeduction": None, "totalCost": 0.0, "hourlyRate": 3.6,
         "originalHourlyRate": 3.6, "discountPercentage": 0.0, "hasDiscount": False, "vcpus": 2, "memory": 4,
-        "storage": 20, "sshCommand": None, "sshPort": None, "portForwards": [], "hostKeys": [], "volumeIds": [],
-        "kubernetesAddon": None, "createdAt": made["createdAt"], "teamId": pat.team, "createdBy": pat.id,
-        "error": None, "labels": {"run": "7"}, "accruedCost": 0.0, "terminateAt": None, "maxCost": None,
-        "autoStopMinutes": None, "autoStopAction": None,
+        "storage": 20, "sshCommand": None, "sshPort": None, "portForwards": [], "hostKeys": [], "ports": [],
+        "volumeIds": [], "kubernetesAddon": None, "createdAt": made["createdAt"], "teamId": pat.team,
+        "createdBy": pat.id, "error": None, "labels": {"run": "7"}, "accruedCost": 0.0, "terminateAt": None,
+        "maxCost": None, "autoStopMinutes": None, "autoStopAction": None,
     }  # fmt: skip
     assert cloud.get(f"/api/deployments/{made['id']}", pat.key).ok() == made
 

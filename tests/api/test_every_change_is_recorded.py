@@ -361,6 +361,9 @@ HOW: dict[tuple[str, str], Callable[[Acts], Request]] = {
     ),
     ("PATCH", "/api/deployments/{deployment_id}"): lambda acts: acts.mine(acts.machine(), {"name": "x"}),
     ("DELETE", "/api/deployments/{deployment_id}"): lambda acts: acts.mine(acts.machine()),
+    ("PUT", "/api/deployments/{deployment_id}/ssh-keys"): lambda acts: acts.mine(
+        f"{acts.machine()}/ssh-keys", {"sshKeyIds": [acts.cloud.ssh_key(acts.team, acts.olga)]}
+    ),
     ("POST", "/api/deployments/{deployment_id}/stop"): lambda acts: acts.mine(f"{acts.machine()}/stop"),
     ("POST", "/api/deployments/{deployment_id}/start"): lambda acts: acts.mine(
         f"{acts.machine(is_stopped=True)}/start"

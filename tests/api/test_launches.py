@@ -189,9 +189,7 @@ def test_characters_that_no_database_keeps(cloud: Cloud) -> None:
 
 def test_what_comes_later_is_refused_by_name(cloud: Cloud) -> None:
     pat = cloud.person()
-    later: dict[str, Any] = {
-        "ports": [80], "volumeIds": [ABSENT], "kubernetesAddon": {"version": "1.30"},
-    }  # fmt: skip
+    later: dict[str, Any] = {"kubernetesAddon": {"version": "1.30"}}
     for name, value in later.items():
         refusal = refused(cloud, pat, 400, "NOT_SUPPORTED", **{name: value})
         assert set(refusal["details"]) == {name}
@@ -205,6 +203,37 @@ def test_what_comes_later_is_refused_by_name(cloud: Cloud) -> None:
     refusal = cloud.send("PATCH", path, pat.key, {"ports": [80]}).refused(400, "NOT_SUPPORTED")
     assert set(refusal["details"]) == {"ports"}
     assert cloud.send("PATCH", path, pat.key, dict.fromkeys(later)).ok()["id"] == machine["id"]
+
+
+def test_ports_are_exposed_each_once_and_not_too_many(own_cloud: Cloud) -> None:
+    cloud, pat = own_cloud, own_cloud.person()
+    for ports in ([0], [65536], [-1], [22], [8080, 22], [80, 443, 80], list(range(8000, 8017)), [10**30]):
+        refusal = refused(cloud, pat, 400, "VALIDATION_ERROR", ports=ports)
+        assert set(refusal["details"]) == {"ports"}
+        assert "ports" in refusal["error"]
+    most = list(range(8000, 8016))
+    machine = cloud.running(pat, ports=most)
+    assert machine["ports"] == most
+    forwards = machine["portForwards"]
+    assert forwards[0] == {"external": machine["sshPort"], "internal": 22}
+    assert [forward["internal"] for forward in forwards[1:]] == most
+    assert len({forward["external"] for forward in forwards}) == 17
+    path = f"/api/deployments/{machine['id']}"
+    told = next(event for event in cloud.get(f"{path}/events", pat.key).ok()["events"] if event["kind"] == "ports")
+    assert f"port 8000 at 192.0.2.1:{forwards[1]['external']}" in told["message"]
+    cloud.post(f"{path}/stop", pat.key).ok()
+    cloud.settle()
+    stopped = cloud.get(path, pat.key).ok()
+    assert (stopped["ports"], stopped["portForwards"]) == (most, [])
+    cloud.post(f"{path}/start", pat.key).ok()
+    cloud.settle()
+    assert cloud.get(path, pat.key).ok()["portForwards"] == forwards
+    refusal = cloud.send("PATCH", path, pat.key, {"ports": [80]}).refused(400, "NOT_SUPPORTED")
+    assert set(refusal["details"]) == {"ports"}
+    own_cloud.provider.capabilities = msgspec.structs.replace(own_cloud.provider.capabilities, ports=False)
+    own_cloud.run("offers")
+    assert set(refused(cloud, pat, 400, "OFFER_MISMATCH", ports=[80])["details"]) == {"ports"}
+    assert cloud.launch(pat, ports=[])["ports"] == []
 
 
 def test_cloud_init_is_never_dropped(own_cloud: Cloud) -> None:

@@ -52,7 +52,10 @@ def test_it_answers_with_what_was_done_and_what_is_left(scene: Scene) -> None:
     stopped = scene.launch(mia, going["id"])
     scene.cloud.post(f"/api/deployments/{stopped}/stop", mia.session).ok()
     scene.cloud.settle()
+    hook = {"url": "https://hooks.example.org/x", "name": "mine"}
+    made = scene.cloud.post(f"/api/teams/{scene.team}/webhooks", mia.session, hook).ok(201)
     answer = scene.off_board(mia, keepKeyIds=[staying["id"]]).ok()
+    assert answer["left"]["webhooks"] == [{"id": made["id"], "name": "mine"}]
     assert (answer["success"], answer["userId"], answer["role"]) == (True, mia.id, "admin")
     done, left = answer["done"], answer["left"]
     assert {key["name"] for key in done["removedKeys"]} >= {"going"}

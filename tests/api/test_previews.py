@@ -71,7 +71,8 @@ def test_all_refusals_at_once_and_a_launch_meets_the_first_of_them(make_cloud: C
     cloud.run("offers")
     with cloud.database.begin() as connection:
         machine_teams.freeze(connection, None, pat.team, reason="under inquiry", now=cloud.clock.now())
-    order = cloud.order(pat.team, launched["sshKeyId"][::-1], region="there", name=" ", labels={"": ""}, ports=[80])
+    order = cloud.order(pat.team, launched["sshKeyId"][::-1], region="there", name=" ", labels={"": ""})
+    order["kubernetesAddon"] = {"version": "1.30"}
     before = counted(cloud)
     found = cloud.post(PATH, pat.key, order).ok()
     assert counted(cloud) == before
@@ -90,7 +91,15 @@ def test_all_refusals_at_once_and_a_launch_meets_the_first_of_them(make_cloud: C
     assert by_code["TEAM_FROZEN"]["whoCan"] == by_code["NOT_ENOUGH_STOCK"]["whoCan"] == ["operator"]
     assert (found["hold"], found["available"], found["availableAfter"], found["inStock"]) == (3.0, 0.0, -3.0, 0)
     # One after another is put right: each time the launch says what is first on the list.
-    steps: list[Any] = [{}, {"ports": None}, "thaw", {"name": None}, {"labels": {}}, {"region": "here"}, "wait"]
+    steps: list[Any] = [
+        {},
+        {"kubernetesAddon": None},
+        "thaw",
+        {"name": None},
+        {"labels": {}},
+        {"region": "here"},
+        "wait",
+    ]
     for step in [*steps, {"sshKeyId": None, "ssh_public_key": new_public_key()}, "pay", "room"]:
         if step == "thaw":
             with cloud.database.begin() as connection:

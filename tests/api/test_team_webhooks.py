@@ -194,7 +194,11 @@ def test_cut_off_between_sending_and_noting_it_arrives_again_under_the_same_id(c
     assert [(attempt["statusCode"], attempt["reason"]) for attempt in delivery["attempts"]] == [(None, None)]
     tell(cloud)
     assert len(other.found) == 1, "somebody may still be at it"
-    cloud.clock.forward(seconds=webhook_deliveries.SENDING_SECONDS)
+    if cloud.settings.is_sqlite:
+        with cloud.database.begin() as connection:  # as the only process there is does at its start
+            webhook_deliveries.release_all(connection, now=cloud.clock.now())
+    else:
+        cloud.clock.forward(seconds=webhook_deliveries.SENDING_SECONDS)
     tell(cloud)
     assert len(other.found) == 2
     assert len({found.headers["webhook-id"] for found in other.found}) == 1

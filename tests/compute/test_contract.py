@@ -13,6 +13,7 @@ from forebay.compute.base import (
     Instance,
     InstanceState,
     LaunchSpec,
+    LogKind,
     OutOfStock,
     Provider,
     Rejected,
@@ -253,6 +254,59 @@ def test_what_is_gone_cannot_be_brought_back(provider: Provider, spec: Callable[
     with pytest.raises(Rejected):
         provider.set_authorized_keys("gone", [KEY])
     assert provider.cloud_init_outcome("gone") is None
+
+
+def test_keys_are_read_back_as_they_were_put_there(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:
+    assert provider.capabilities.live_keys
+    other = KEY[:-8] + "4n b@c"
+    provider.launch(spec("one"))
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not inspected(provider, "one").host_keys and time.monotonic() < until:
+        time.sleep(0.02)
+    assert [key.line for key in provider.authorized_keys("one")] == [KEY]
+    for keys in ([KEY, other], [other]):
+        provider.set_authorized_keys("one", keys, [KEY] if KEY not in keys else [])
+        assert [key.line for key in provider.authorized_keys("one")] == keys
+    provider.stop("one")
+    provider.set_authorized_keys("one", [])
+    assert provider.authorized_keys("one") == []
+    assert provider.end_sessions("one", ["SHA256:nobody"]) == 0
+    assert provider.end_sessions("gone", ["SHA256:nobody"]) == 0
+    with pytest.raises(Rejected):
+        provider.authorized_keys("gone")
+
+
+def test_ports_are_the_machine_s_from_launch_to_end(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:
+    assert provider.capabilities.ports
+    provider.launch(msgspec.structs.replace(spec("one"), ports=(8080, 443)))
+    forwards = inspected(provider, "one").port_forwards
+    assert [forward.internal for forward in forwards] == [22, 8080, 443]
+    assert len({forward.external for forward in forwards}) == 3
+    provider.stop("one")
+    provider.start("one")
+    assert inspected(provider, "one").port_forwards == forwards
+    assert [instance.port_forwards for instance in provider.observe()] == [forwards]
+
+
+def test_a_log_goes_on_where_its_cursor_stands(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:
+    provider.launch(spec("one"))
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not inspected(provider, "one").host_keys and time.monotonic() < until:
+        time.sleep(0.02)
+    first = provider.read_log("one", LogKind.console)
+    assert first is not None
+    assert first.text.endswith("\n")
+    assert not first.is_cut
+    assert len(first.cursor) <= 60
+    again = provider.read_log("one", LogKind.console, after="another-1")
+    assert again is not None
+    assert again.is_cut
+    assert again.text.startswith(first.text)
+    nothing = provider.read_log("one", LogKind.cloud_init)
+    assert nothing is not None
+    assert nothing.text == ""
+    assert provider.read_log("gone", LogKind.console) is None
+    assert provider.read_log("gone", LogKind.cloud_init) is None
 
 
 def test_what_can_never_be_is_refused(provider: Provider, spec: Callable[[str], LaunchSpec]) -> None:

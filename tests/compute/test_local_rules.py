@@ -1,14 +1,15 @@
 """The local provider's rules that need no machine: names, prices, files, firewall text, what a doctor finds."""
 
 import tarfile
+from base64 import b64encode
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 import yaml
 
-from forebay.compute.base import CloudInit, LaunchSpec, Pool, Rejected, WriteFile
-from forebay.compute.local import container, doctor, first_boot, image, service
+from forebay.compute.base import CloudInit, FoundKey, LaunchSpec, Pool, Rejected, WriteFile
+from forebay.compute.local import container, doctor, first_boot, image, journal, service, sessions
 from forebay.compute.local.gpus import NVIDIA, Gpus, cdi_names, simulated_gpus
 from forebay.compute.local.networks import TeamNetwork, bridge_name
 from forebay.compute.local.offers import Machine, offers_of, pool_of
@@ -114,7 +115,7 @@ def test_a_machine_is_held_to_its_size_and_its_team() -> None:
     assert not {"SYS_ADMIN", "NET_ADMIN", "NET_RAW", "MKNOD", "SYS_PTRACE"} & set(container.KEPT_CAPABILITIES)
     assert body["labels"] == {
         container.CLOUD: "cloud", container.DEPLOYMENT: "d1", container.TEAM: "t1", container.GPUS: "",
-        container.PORT: "20001",
+        container.PORT: "20001", container.FORWARDS: "",
     }  # fmt: skip
 
 
@@ -279,3 +280,32 @@ def test_the_doctor_names_what_is_missing_and_how_to_get_it(monkeypatch: pytest.
         assert findings[name].remedy.endswith(f"install --no-install-recommends {package}")
     assert not findings["privileges"].is_ok
     assert "not supported" in findings["privileges"].found
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("ssh-ed25519 AAAA a@b", "ssh-ed25519 AAAA a@b"),
+        ("  ecdsa-sha2-nistp256\tAAAA==\t a  b ", "ecdsa-sha2-nistp256 AAAA== a  b"),
+        ('command="echo hi",no-pty sk-ssh-ed25519@openssh.com AAAA', "sk-ssh-ed25519@openssh.com AAAA"),
+        ('command="ssh-rsa AAAA" ssh-ed25519 BBBB', "ssh-ed25519 BBBB"),
+        ("# ssh-ed25519 AAAA a@b", None),
+        ("ssh-ed25519", None),
+        ("", None),
+    ],
+)
+def test_keys_are_found_in_lines_as_sshd_finds_them(line: str, key: str | None) -> None:
+    assert first_boot.found_keys(f"{line}\n".encode(), "/x") == ([FoundKey(line=key, place="/x")] if key else [])
+
+
+def test_a_login_is_known_by_process_start_and_key() -> None:
+    key = b64encode(b"a key").decode()
+    lines = f"7 100 ssh-ed25519 {key}\n8 x ssh-ed25519 {key}\n9 100 ssh-ed25519 !\n\xff\n7 100\n".encode("latin-1")
+    [(process, fingerprint)] = sessions.keys_of(lines).items()
+    assert process == (7, 100)
+    assert fingerprint.startswith("SHA256:")
+
+
+def test_a_console_s_lines_are_put_together() -> None:
+    lines = b"2026-03-01T00:00:00.0+00:00 stderr P be\n2026-03-01T00:00:00.0+00:00 stderr F gin\r\nnonsense\n"
+    assert journal.console_text(lines + b"2026-03-01T00:00:00.0+00:00 stdout F  end\n") == "begin\n end\n"

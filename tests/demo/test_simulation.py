@@ -9,7 +9,7 @@ from forebay.demo import simulation
 from forebay.domain.machines import audit, offers, usage
 from forebay.domain.money import ledger, metering
 from forebay.domain.money.audit import snapshot
-from forebay.domain.people import accounts
+from forebay.domain.people import accounts, notifications
 from forebay.domain.people.accounts import Account
 from forebay.storage.database import Database
 from forebay.storage.tables import accounts as accounts_of
@@ -50,6 +50,7 @@ def test_a_month_has_passed_and_all_of_it_has_ended(database: Database, now: dat
         assert balance.held_micros == 0
         assert 0 < balance.balance_micros < sum(dollars for _, dollars, _ in simulation.GRANTS) * 1_000_000
         assert connection.execute(sa.select(mails)).first() is None, "nobody is told of what never was"
+        assert not notifications.is_any_due(connection, now=now)
         members = sa.select(memberships.c.user_id).where(memberships.c.team_id == team["id"])
         assert connection.execute(members).scalars().all() == [others[0].id], "the others keep the teams they know of"
         kinds = set(connection.execute(sa.select(transfers.c.kind)).scalars())

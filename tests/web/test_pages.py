@@ -17,6 +17,7 @@ from tests.web.browser import PASSWORD, Browser, Forms, give_password, link_to, 
 GETS = sorted(
     path for method, path in UNDECLARED if method == "GET" and not path.startswith(("/api", "/healthz", "/m"))
 )
+SIGNED_IN = ("/account", "/account/notifications", "/step-up", "/cli")
 POSTS = sorted(path for method, path in UNDECLARED if method == "POST")
 
 
@@ -32,7 +33,7 @@ def test_the_first_page_says_where_things_are(cloud: Cloud) -> None:
 
 @pytest.mark.parametrize("path", GETS)
 def test_every_page_has_its_headers_and_nothing_inline(cloud: Cloud, path: str) -> None:
-    browser = with_session(cloud, cloud.person()) if path in ("/account", "/step-up", "/cli") else Browser(cloud)
+    browser = with_session(cloud, cloud.person()) if path in SIGNED_IN else Browser(cloud)
     page = browser.get(path.replace("{provider}", "none"), params={"token": "x", "code": ""})
     assert page.headers["x-content-type-options"] == "nosniff"
     if path.startswith("/static"):

@@ -36,7 +36,7 @@ def test_a_launch_runs_when_ssh_answers_and_is_paid_for_from_then(stage: Stage) 
     assert stage.charged(team) == 100 * A_SECOND
     stage.settle()
     stage.check()
-    assert stage.events(machine) == ["accepted", "running", "terminated", "gone"]
+    assert stage.events(machine) == ["accepted", "placed", "running", "terminated", "gone"]
 
 
 def test_a_stop_pays_for_the_disk_and_a_start_for_the_machine_again(stage: Stage) -> None:
@@ -301,7 +301,7 @@ def test_who_lost_the_lease_applies_nothing(stage: Stage) -> None:
     stage.forebay.deployments.probe = be_overtaken
     machine = stage.launch(team)
     stage.forebay.deployments.run()
-    assert stage.events(machine) == ["accepted", "running"]
+    assert stage.events(machine) == ["accepted", "placed", "running"]
     assert stage.segments(machine) == [("compute", 60, None)]
     assert stage.provider.calls == [("launch", machine)]
     stage.settle()
@@ -333,9 +333,9 @@ def test_how_cloud_init_ended_is_kept_as_an_event(stage: Stage) -> None:
     stage.provider.outcomes[good] = CloudInitOutcome(succeeded=True, log="fine")
     stage.provider.outcomes[bad] = CloudInitOutcome(succeeded=False, log="exit status 7")
     stage.pass_(20)
-    assert stage.events(good) == ["accepted", "running", "cloud-init-done"]
-    assert stage.events(bad) == ["accepted", "running", "cloud-init-failed"]
-    assert stage.events(none) == ["accepted", "running"]
+    assert stage.events(good) == ["accepted", "placed", "running", "cloud-init-done"]
+    assert stage.events(bad) == ["accepted", "placed", "running", "cloud-init-failed"]
+    assert stage.events(none) == ["accepted", "placed", "running"]
     stage.stop(team, none)
     stage.settle()
     stage.check()

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from forebay.compute.base import LaunchSpec
 from forebay.compute.memory import MemoryProvider
-from forebay.domain.machines import alerts, authorized_keys, events, ssh_keys
+from forebay.domain.machines import alerts, authorized_keys, deployment_keys, events, ssh_keys
 from forebay.domain.machines.deployments import Status
 from forebay.errors import BadRequest
 from forebay.storage import tables
@@ -42,6 +42,18 @@ def told(stage: Stage, machine: str) -> list[str]:
     with stage.database.read() as connection:
         found, _ = events.of_deployment(connection, machine, page=1, limit=100)
     return [event.message for event in found if event.kind.startswith("ssh-key")]
+
+
+def fingerprint_of(stage: Stage, key_id: str) -> str:
+    with stage.database.read() as connection:
+        column = tables.ssh_keys.c.fingerprint
+        return str(connection.execute(sa.select(column).where(tables.ssh_keys.c.id == key_id)).scalar_one())
+
+
+def choose(stage: Stage, team: Team, machine: str, *key_ids: str) -> None:
+    """Somebody chooses the keys of a machine."""
+    with stage.database.begin() as connection:
+        deployment_keys.change(connection, team.context, machine, key_ids, now=stage.clock.now())
 
 
 def another_key(stage: Stage, team: Team) -> Team:
@@ -254,6 +266,7 @@ def test_killed_at_any_step_it_is_done_within_a_minute(stage: Stage) -> None:
     for at in range(1, 50):
         team = stage.team()
         machine = stage.running(team)
+        stage.provider.machines[machine].sessions = [fingerprint_of(stage, team.key_id)]
         began = stage.clock.now()
         stage.delete_key(team, team.key_id)
         fuse = Fuse(at)
@@ -266,12 +279,73 @@ def test_killed_at_any_step_it_is_done_within_a_minute(stage: Stage) -> None:
             stage.forebay.keys.run()
         assert (stage.clock.now() - began).total_seconds() <= TAKEN_SECONDS + 2 * 10
         assert keys_of(stage, machine) == ()
-        assert len(told(stage, machine)) == 1
+        assert stage.provider.machines[machine].sessions == []
+        assert [message for message in told(stage, machine) if "off the machine" in message] != []
         stage.terminate(team, machine)
         stage.settle()
         if not fuse.is_burnt_out:
             break
-    assert {"before set_authorized_keys", "after set_authorized_keys", "commit", "committed"} <= seen
+    assert {"before set_authorized_keys", "after end_sessions", "commit", "committed"} <= seen
+
+
+def test_keys_chosen_before_the_machine_is_there_come_with_it(stage: Stage) -> None:
+    team = stage.team()
+    other = another_key(stage, team)
+    machine = stage.launch(team)
+    choose(stage, team, machine, other.key_id)
+    stage.settle()
+    [key] = keys_of(stage, machine)
+    assert key != PUBLIC_KEY
+    stage.clock.pass_(RETRY_SECONDS)
+    assert stage.forebay.keys.run() == 1
+    assert stage.provider.machines[machine].removed == (PUBLIC_KEY,)
+    assert "on the machine" in told(stage, machine)[1] + told(stage, machine)[0]
+
+
+def test_keys_chosen_while_a_launch_is_under_way_are_written_after_it(stage: Stage) -> None:
+    team = stage.team()
+    other = another_key(stage, team)
+    machine = stage.launch(team)
+
+    def meanwhile() -> None:
+        choose(stage, team, machine, team.key_id, other.key_id)
+        stage.forebay.keys.run()
+
+    stage.settle(stage.open(provider=Interrupted(stage.provider, "launch", meanwhile)))
+    assert keys_of(stage, machine) == (PUBLIC_KEY,)
+    stage.forebay.keys.run()
+    assert len(keys_of(stage, machine)) == 2
+
+
+def test_a_key_that_was_deleted_stays_out_of_machines_that_had_it_even_if_its_twin_comes_back(stage: Stage) -> None:
+    """Until the twin is chosen for the machine: then it is on it, and nowhere kept out."""
+    team = stage.team()
+    other = another_key(stage, team)
+    machine = stage.running(team)
+    choose(stage, team, machine, team.key_id, other.key_id)
+    stage.delete_key(team, team.key_id)
+    stage.forebay.keys.run()
+    assert stage.provider.machines[machine].removed == (PUBLIC_KEY,)
+    with stage.database.begin() as connection:
+        owner = team.context.caller.user_id
+        twin = ssh_keys.add(
+            connection, team_id=team.id, name="twin", public_key=PUBLIC_KEY, created_by=owner, now=stage.clock.now()
+        )
+    choose(stage, team, machine, other.key_id, twin.id)
+    stage.forebay.keys.run()
+    assert stage.provider.machines[machine].removed == ()
+    assert PUBLIC_KEY in keys_of(stage, machine)
+
+
+def test_a_provider_that_cannot_end_connections_says_so(stage: Stage) -> None:
+    team = stage.team()
+    machine = stage.running(team)
+    stage.provider.capabilities = msgspec.structs.replace(stage.provider.capabilities, session_ends=False)
+    stage.delete_key(team, team.key_id)
+    stage.forebay.keys.run()
+    assert keys_of(stage, machine) == ()
+    [message] = told(stage, machine)
+    assert "memory can't end them" in message
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from forebay.clock import Clock
+from forebay.domain.machines.looks import Looks
 from forebay.domain.people import sessions
 from forebay.domain.people.access import Caller, TeamContext
 from forebay.errors import Forbidden, NotFound, Unauthenticated
@@ -62,6 +63,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     public_url: Callable[[], str]
     nudge: Callable[[str], None]
     provider_names: tuple[str, ...]
+    looks: Looks
+    """Into machines: for what is so only there."""
     status: Callable[[], dict[str, Any]]
     """The health of the worker, for /healthz and /metrics."""
 

@@ -62,7 +62,8 @@ class NewDeployment(Input):
     )
     """Volumes of the team, to be there before anything runs: each at `/mnt/<its name>`."""
     kubernetes_addon: Any = None
-    ports: list[int] | None = None
+    ports: Annotated[list[int], msgspec.Meta(max_length=1000)] | None = None
+    """TCP ports of the machine to be reached from outside beside SSH's: see `portForwards` once it runs."""
     terminate_at: Moment | None = None
     """Terminate it then, or when its minimum runtime is over."""
     max_cost: Dollars | None = None
@@ -75,9 +76,12 @@ class NewDeployment(Input):
 
 LATER = {
     "kubernetes_addon": "no provider here has the Kubernetes add-on",
-    "ports": "ports can't be exposed yet",
 }
 """Fields that are known and not yet carried out: asking for one is refused, never dropped."""
+
+
+AT_LAUNCH = {"ports": "they are chosen at the launch of a machine, for as long as it is there"}
+"""What can't be changed of a machine that is there."""
 
 
 class ChangedDeployment(Input):
@@ -142,6 +146,8 @@ class Deployment(Wire):
     storage: int
     ssh_command: str | None
     ssh_port: int | None
+    ports: list[int]
+    """What was asked to be reached from outside beside SSH's."""
     port_forwards: list[PortForward]
     host_keys: list[HostKey]
     """As the machine reported them when SSH first answered: to be told from any other machine by."""
@@ -236,7 +242,7 @@ def to_wire(row: Sequence[Any], now: int) -> Deployment:
         (id_, team_id, created_by, name, status, provider, offer_id, instance_type, region, operating_system),
         (gpu_type, gpu_model, gpu_count, vcpus, memory, storage, rate, list_rate, basis_points),
         (key_id, is_temporary, key_name, fingerprint),
-        (labels, address, user, port, forwards, error, created_at, started_at, stopped_at, host_keys),
+        (labels, address, user, port, forwards, error, created_at, started_at, stopped_at, host_keys, ports),
         (terminate_at, max_cost, idle_minutes, idle_action, volumes),
         (charged, charged_through, open_rate, open_started, open_charged),
     ) = row[:10], row[10:19], row[19:23], row[23:-10], row[-10:-5], row[-5:]
@@ -272,6 +278,7 @@ def to_wire(row: Sequence[Any], now: int) -> Deployment:
         storage=storage,
         ssh_command=None if address is None else f"ssh -p {port} {user}@{address}",
         ssh_port=port,
+        ports=[] if ports == "[]" else msgspec.json.decode(ports),
         port_forwards=[] if forwards == "[]" else msgspec.json.decode(forwards, type=list[PortForward]),
         host_keys=[] if host_keys == "[]" else [HostKey(**key) for key in msgspec.json.decode(host_keys)],
         volume_ids=sorted(volumes.split()) if volumes else [],

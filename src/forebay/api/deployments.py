@@ -1,5 +1,6 @@
 """`/api/deployments`: launch, look, rename, stop, start, terminate."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -7,6 +8,7 @@ from msgspec import UNSET
 
 from forebay.api.call import Call, TooManyRows
 from forebay.api.deployment_shapes import (
+    AT_LAUNCH,
     LATER,
     CanTerminate,
     ChangedDeployment,
@@ -55,9 +57,9 @@ def is_asked_for(value: Any) -> bool:
     return value is not None and value is not False and value not in ([], {}, "")
 
 
-def refuse_later(body: msgspec.Struct) -> None:
-    """Raise BadRequest for a field whose function does not exist yet, unless it asks for nothing."""
-    asked = {name: why for name, why in LATER.items() if is_asked_for(getattr(body, name, None))}
+def refuse_later(body: msgspec.Struct, table: Mapping[str, str] = LATER) -> None:
+    """Raise BadRequest for a field of the table, unless it asks for nothing; else of one that can't be done yet."""
+    asked = {name: why for name, why in table.items() if is_asked_for(getattr(body, name, None))}
     if asked:
         details = {
             msgspec.structs.fields(body)[body.__struct_fields__.index(name)].encode_name: why
@@ -105,6 +107,7 @@ def order_of(body: NewDeployment) -> Order:
         name=body.name,
         cloud_init=None if body.cloud_init is None else cloud_init_facts(body.cloud_init),
         labels=body.labels or {},
+        ports=body.ports or (),
         volume_ids=tuple(dict.fromkeys(body.volume_ids or ())),
         terms=terms(body),
     )
@@ -198,6 +201,7 @@ def change(call: Call, deployment_id: str, body: ChangedDeployment) -> Deploymen
     `terminateAt`, `maxCost` and `autoStopMinutes` are taken off again by null.
     """
     refuse_later(body)
+    refuse_later(body, AT_LAUNCH)
     deployments.update(call.connection, call.team, deployment_id, name=body.name, labels=body.labels, now=call.now)
     if given := terms_given(body):
         schedules.set_terms(call.connection, call.team, deployment_id, given, now=call.now)

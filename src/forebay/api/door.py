@@ -46,6 +46,7 @@ OBJECTS = {Target.team: "team", Target.deployment: "deployment", Target.ssh_key:
 """What a refusal was about, in the activity."""
 SEEN_SECONDS = 60
 """How fresh the record of a session's last use is kept."""
+LOOKS = 4
 THREADS = 8
 """More only fight for the interpreter: measured best for reads on PostgreSQL on two processors."""
 RETRY_KEY = re.compile("[!-~]{1,255}")
@@ -71,6 +72,8 @@ class Door:
         self.executor = ThreadPoolExecutor(THREADS, thread_name_prefix="forebay-request")
         # Passwords take long: they wait for each other here, and nothing else waits for them.
         self.slow_executor = ThreadPoolExecutor(2, thread_name_prefix="forebay-password")
+        # As do those that look into machines, which may take their time to answer.
+        self.look_executor = ThreadPoolExecutor(LOOKS, thread_name_prefix="forebay-look-request")
         self.tallies: dict[tuple[str, str, int], Tally] = {}
         self.uses: dict[str, tuple[datetime, str]] = {}
         self.seen: dict[str, datetime] = {}
@@ -92,6 +95,8 @@ class Door:
     async def in_thread(self, route: Route, incoming: Incoming) -> tuple[int, dict[str, str], bytes]:
         """Carry the request out beside the event loop."""
         executor = self.executor if route.before is None else self.slow_executor
+        if route.finish is not None:
+            executor = self.look_executor
         return await asyncio.get_running_loop().run_in_executor(executor, self.answer, route, incoming)
 
     def note(self, route: Route, incoming: Incoming, status: int, seconds: float) -> None:
@@ -147,17 +152,21 @@ class Door:
             database = self.services.database
             if not is_inline:
                 with database.read() as connection:
-                    return self.read(route, incoming, credential, connection, most_rows=ALL_ROWS)
+                    result = self.read(route, incoming, credential, connection, most_rows=ALL_ROWS)
+                if route.finish is not None:
+                    result = route.finish(self.services, result)
+                return route.status, *written(result)
             try:
-                return self.read(route, incoming, credential, database.inline, most_rows=INLINE_ROWS)
+                result = self.read(route, incoming, credential, database.inline, most_rows=INLINE_ROWS)
+                return route.status, *written(result)
             finally:
                 database.end_inline()
         return self.write(route, incoming, credential)
 
     def read(
         self, route: Route, incoming: Incoming, credential: Credential | None, connection: Connection, *, most_rows: int
-    ) -> tuple[int, dict[str, str], bytes]:
-        """A request that changes nothing."""
+    ) -> Any:
+        """What the function of a request that changes nothing returns."""
         call = self.call(incoming, connection)
         call.most_rows = most_rows
         try:
@@ -175,7 +184,7 @@ class Door:
         except (Forbidden, Stranger) as error:
             self.note_denial(call, route, wanted_id, error)
             raise
-        return route.status, *written(result)
+        return result
 
     def write(
         self, route: Route, incoming: Incoming, credential: Credential | None
@@ -408,3 +417,4 @@ class Door:
         """Let running requests end."""
         self.executor.shutdown(wait=True, cancel_futures=True)
         self.slow_executor.shutdown(wait=True, cancel_futures=True)
+        self.look_executor.shutdown(wait=True, cancel_futures=True)

@@ -9,7 +9,7 @@ from forebay.api.envelope import Input, Wire
 from forebay.api.route import Needs, route
 from forebay.api.stock_watches import Watch, to_wire
 from forebay.domain.machines import stock_watches
-from forebay.domain.people import activity, notifications
+from forebay.domain.people import notifications
 from forebay.domain.people.notification_kinds import MEANINGS, Kind
 from forebay.errors import BadRequest
 
@@ -98,21 +98,5 @@ def put(call: Call, body: Choices) -> Notifications:
     if unknown:
         raise BadRequest(f"There is no such kind of notification. There are: {', '.join(Kind)}.", details=unknown)
     wanted = {Kind(name): is_on for name, is_on in body.kinds.items()}
-    kept = {f"kinds.{kind}": "stays on" for kind, is_on in wanted.items() if MEANINGS[kind].is_required and not is_on}
-    if kept:
-        raise BadRequest(
-            "Some of these can't be switched off: they tell what becomes of money, or of an account.",
-            code="KIND_REQUIRED",
-            details=kept,
-        )
-    changed = notifications.choose(call.connection, call.caller.user_id, wanted)
-    activity.record(
-        call.connection,
-        call.caller,
-        "account.choose-notifications",
-        now=call.now,
-        object_type="account",
-        object_id=call.caller.user_id,
-        details={kind.value: is_on for kind, is_on in changed.items()},
-    )
+    notifications.put(call.connection, call.caller, wanted, now=call.now)
     return shown(call)

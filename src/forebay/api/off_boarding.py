@@ -49,6 +49,13 @@ class StartedByMember(Wire):
     """Dollars an hour as it is now; for a stopped machine those of its disk."""
 
 
+class WebhookOfMember(Wire):
+    """A webhook that they added."""
+
+    id: str
+    name: str
+
+
 class Done(Wire):
     """What was done at once, or within a minute."""
 
@@ -66,6 +73,8 @@ class Left(Wire):
 
     deployments: list[StartedByMember]
     kept_keys: list[KeyOfMember]
+    webhooks: list[WebhookOfMember] | msgspec.UnsetType = msgspec.UNSET
+    """They added these, whose addresses go on being told what happens in the team. Missing where there are none."""
 
 
 class OffBoarded(Wire):
@@ -111,6 +120,8 @@ def to_wire(found: OffBoarding) -> OffBoarded:
                 for each in found.deployments
             ],
             kept_keys=[key_to_wire(key) for key in found.kept_keys],
+            webhooks=[WebhookOfMember(id=webhook_id, name=name) for webhook_id, name in found.webhooks]
+            or msgspec.UNSET,
         ),
     )
 

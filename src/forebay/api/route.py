@@ -57,6 +57,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """A retry with the same Idempotency-Key gets the stored answer; False where that would show a secret again."""
     before: Callable[..., Any] | None
     """What takes long and must not hold the writer: called with (services, body, asker) before the transaction."""
+    finish: Callable[..., Any] | None
+    """What has to look into a machine, of a route that reads: called with (services, what the function returned) when
+    the transaction is over. The answer is what it returns."""
     function: Callable[..., Any]
     summary: str
     description: str
@@ -112,6 +115,7 @@ def route(
     is_replayable: bool = True,
     writes: bool | None = None,
     before: Callable[..., Any] | None = None,
+    finish: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare a route. The function takes a Call, then the path's parameters by name, `query`, `body` and `prepared`
     (what `before` returned) where there are any.
@@ -139,6 +143,7 @@ def route(
                 is_counted=is_counted,
                 is_replayable=is_replayable,
                 before=before,
+                finish=finish,
                 function=function,
                 summary=summary.strip().rstrip("."),
                 description=" ".join(description.split()),

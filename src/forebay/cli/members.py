@@ -101,3 +101,5 @@ def tell(here: Here, reply: Any, team_name: str) -> None:
         here.say(reply, f"  still there         {machine.name} ({machine.status}), ${machine.hourly_rate:g} an hour")
     for key in found.left.kept_keys:
         here.say(reply, f"  kept SSH key        {key.name} {key.fingerprint}")
+    for webhook in found.left.webhooks:
+        here.say(reply, f"  webhook they added  {webhook.name} ({webhook.id})")

@@ -58,6 +58,8 @@ class Deployment(Answer):
     storage: int
     ssh_command: str | None
     ssh_port: int | None
+    ports: list[int]
+    """What was asked to be reached from outside beside SSH's."""
     port_forwards: list[PortForward]
     host_keys: list[HostKey]
     """Empty until SSH has first answered."""
@@ -141,6 +143,7 @@ def launch(
     cloud_init: Mapping[str, Any] | None = None,
     labels: Mapping[str, str] | None = None,
     volume_ids: Sequence[str] | None = None,
+    ports: Sequence[int] | None = None,
     terminate_at: str | None = None,
     max_cost: float | None = None,
     auto_stop_minutes: int | None = None,
@@ -165,6 +168,7 @@ def launch(
         cloudInit=cloud_init,
         labels=labels,
         volumeIds=volume_ids,
+        ports=ports,
         terminateAt=terminate_at,
         maxCost=max_cost,
         autoStopMinutes=auto_stop_minutes,

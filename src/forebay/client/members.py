@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from forebay.client.request import Answer, Page, Request, given
 
 
@@ -55,6 +57,13 @@ class StartedByMember(Answer):
     hourly_rate: float
 
 
+class WebhookOfMember(Answer):
+    """A webhook that they added."""
+
+    id: str
+    name: str
+
+
 class Done(Answer):
     """What was done at once, or is by `keys_gone_by`."""
 
@@ -69,6 +78,8 @@ class Left(Answer):
 
     deployments: list[StartedByMember]
     kept_keys: list[KeyOfMember]
+    webhooks: list[WebhookOfMember] = msgspec.field(default_factory=list)
+    """Their addresses go on being told what happens in the team."""
 
 
 class OffBoarded(Answer):

@@ -58,7 +58,11 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     shared_volumes: bool = False
     """A volume can be attached to several machines at once."""
     live_keys: bool = False
-    """`set_authorized_keys` works on a running machine."""
+    """`set_authorized_keys` works on a running machine, and `authorized_keys` reads back what is there."""
+    session_ends: bool = False
+    """`end_sessions` finds the sessions of a key and ends them."""
+    ports: bool = False
+    """Ports of a machine beside its SSH are reached from outside, where the launch asks for it."""
     terminal: bool = False
     """`open_shell` gives a terminal in a running machine."""
     notice: bool = False
@@ -191,6 +195,8 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     gpu_type: str
     gpu_count: int
     authorized_keys: tuple[str, ...]
+    ports: tuple[int, ...] = ()
+    """TCP ports of the machine that are to be reached from outside, beside its SSH."""
     cloud_init: CloudInit | None = None
     volumes: tuple[VolumeMount, ...] = ()
     """They exist, and are there before anything runs on the machine."""
@@ -253,6 +259,32 @@ class CloudInitOutcome(msgspec.Struct, frozen=True, kw_only=True):
     succeeded: bool
     log: str
     """The last 64 KiB of cloud-init's output."""
+
+
+class FoundKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A public key that opens a machine, as it was read there."""
+
+    line: str
+    """`type base64 comment`; whoever is root in the machine may have written it."""
+    place: str
+    """The file it stands in, as it is called inside; empty where Forebay's own keys are."""
+
+
+class LogKind(StrEnum):
+    """What there is to read of a machine."""
+
+    console = "console"
+    cloud_init = "cloud-init"
+
+
+class LogPart(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of a log that ends with a whole line."""
+
+    text: str
+    cursor: str
+    """Where it ends: what is asked for after it comes next. At most 60 characters; empty where there is no log yet."""
+    is_cut: bool = False
+    """Something is missing before it: too much for one piece, or the log was begun anew since the cursor."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -326,8 +358,20 @@ class Provider(Protocol):
     def terminate(self, deployment_id: str) -> None:
         """End it and delete its disk. Returns when nothing is left of it; raises NotYetTerminated otherwise."""
 
-    def set_authorized_keys(self, deployment_id: str, keys: Sequence[str]) -> None:
-        """Make exactly these public keys the ones that may log in."""
+    def set_authorized_keys(self, deployment_id: str, keys: Sequence[str], removed: Sequence[str] = ()) -> None:
+        """Make exactly these public keys the ones that Forebay lets in; those in `removed` get in by no other file.
+
+        Raises Rejected if the machine is gone.
+        """
+
+    def authorized_keys(self, deployment_id: str) -> Sequence[FoundKey]:
+        """The keys that open the machine, as they stand there, running or stopped. Raises Rejected if it is gone."""
+
+    def end_sessions(self, deployment_id: str, fingerprints: Sequence[str]) -> int:
+        """End the SSH connections that came in with these keys (`SHA256:…`); how many there were. Fine if it is gone.
+
+        What was started in them and left to run on, runs on. Best effort: whoever is root inside could prevent it.
+        """
 
     # Volumes: only where `capabilities.volumes` says so.
 
@@ -360,6 +404,11 @@ class Provider(Protocol):
 
     def logs(self, deployment_id: str, *, most_bytes: int = 65536) -> str:
         """The end of the machine's console."""
+
+    def read_log(
+        self, deployment_id: str, kind: LogKind, *, after: str = "", most_bytes: int = 65536
+    ) -> LogPart | None:
+        """The end of a log; with `after`, what has come since that cursor. None if the machine is gone."""
 
     def open_shell(self, deployment_id: str, columns: int = 80, rows: int = 24) -> Shell:
         """A terminal in a running machine, for who may have one. Raises Rejected if it is gone or does not run."""

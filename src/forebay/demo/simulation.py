@@ -25,7 +25,7 @@ from forebay.domain.machines.orders import Order
 from forebay.domain.money import cycles, grants, metering
 from forebay.domain.money.teams import create as new_team
 from forebay.domain.money.transfers import Transfer
-from forebay.domain.people import members
+from forebay.domain.people import members, notifications
 from forebay.domain.people import teams as people_teams
 from forebay.domain.people.access import Caller, TeamContext
 from forebay.domain.people.accounts import Account
@@ -347,4 +347,5 @@ def make(connection: Connection, people: Sequence[Account], operator: Account, *
     """The month, and what is told of its team."""
     simulation = Simulation(connection, people, operator, now=now)
     simulation.run()
+    notifications.tell_nobody(connection, simulation.team_id)
     return {"id": simulation.team_id, "slug": simulation.contexts[0].slug, "name": NAME}

@@ -5,6 +5,7 @@ from forebay.domain.people.activity_log import Row
 
 FOREBAY = "Forebay"
 WORDS = {
+    "account.choose-notifications": "chose what to be mailed",
     "account.join-team": "joined the team",
     "api-key.create": "made an API key",
     "auto-top-up.set": "changed auto top-up",
@@ -34,6 +35,8 @@ WORDS = {
     "invitation.revoke": "revoked an invitation",
     "member.change-role": "changed a role",
     "member.remove": "removed a member",
+    "offer.unwatch": "waits for an offer no more",
+    "offer.watch": "waits for an offer",
     "operator.look": "looked at the team",
     "ssh-key.add": "added an SSH key",
     "ssh-key.delete": "deleted an SSH key",
@@ -45,6 +48,12 @@ WORDS = {
     "team.set-member-mode": "changed what members may do",
     "team.transfer-ownership": "transferred the ownership",
     "team.unfreeze": "freed the team",
+    "webhook.change": "changed a webhook",
+    "webhook.create": "added a webhook",
+    "webhook.delete": "deleted a webhook",
+    "webhook.disable": "disabled a webhook that nothing got through to",
+    "webhook.rotate": "gave a webhook a new secret",
+    "webhook.test": "tested a webhook",
 }
 PLACES = {"deployment": "deployments"}
 """Under which page the objects of activity are found."""

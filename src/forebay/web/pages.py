@@ -21,6 +21,7 @@ from forebay.web.invitations import InvitationPages
 from forebay.web.launches import LaunchPages
 from forebay.web.live import Live
 from forebay.web.members import MemberPages
+from forebay.web.notifications import NotificationPages
 from forebay.web.offers import OfferPages
 from forebay.web.overview import OverviewPages
 from forebay.web.palette import PalettePages
@@ -52,6 +53,7 @@ def build(frame: Frame) -> tuple[list[HTTPRouteHandler], Callable[[], None]]:
         *SignInPages(frame, labels).handlers(),
         *SignUpPages(frame, labels).handlers(),
         *AccountPages(frame, labels).handlers(),
+        *NotificationPages(frame).handlers(),
         *InvitationPages(frame).handlers(),
         *CliPages(frame).handlers(),
         *by_provider.handlers(),

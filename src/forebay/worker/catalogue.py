@@ -15,7 +15,17 @@ log = logging.getLogger(__name__)
 PREPARE_SECONDS = 300.0
 """So often a provider puts back what it needs: firewall rules that someone flushed, say."""
 
-OTHERWISE = {"id", "provider", "pool_id", "os_options", "supports_cloud_init", "supports_pause"}
+OTHERWISE = {
+    "id",
+    "provider",
+    "pool_id",
+    "os_options",
+    "supports_cloud_init",
+    "supports_ports",
+    "supports_live_keys",
+    "supports_session_ends",
+    "supports_pause",
+}
 KEPT = [name for name in offers.Offer.__struct_fields__ if name not in OTHERWISE]
 """Fields that are taken over from the provider's offer as they are."""
 
@@ -128,6 +138,9 @@ def to_offer(provider: str, offer: ProviderOffer, capabilities: Capabilities) ->
         pool_id=f"{provider}/{offer.pool}",
         os_options=list(offer.os_options),
         supports_cloud_init=capabilities.cloud_init,
+        supports_ports=capabilities.ports,
+        supports_live_keys=capabilities.live_keys,
+        supports_session_ends=capabilities.session_ends,
         supports_pause=capabilities.pause,
         **{name: getattr(offer, name) for name in KEPT},
     )

@@ -115,6 +115,7 @@ class DeploymentReconciler:
             wait = 0
         except (NotYetTerminated, ProviderUnavailable) as reason:
             wait = backoff(deployment.attempts)
+            self.note_trouble(deployment, reason)
             deployment = self.give_up_if_late(deployment, token, str(reason))
         except ProviderError as reason:
             wait = backoff(deployment.attempts)
@@ -162,6 +163,8 @@ class DeploymentReconciler:
             return self.lost(deployment, token), 0
         if instance.state is not InstanceState.stopped:
             provider.stop(deployment.id)
+        with self.database.begin() as connection:
+            lifecycle.note_halted(connection, deployment, now=self.clock.now())
         return deployment, None
 
     def look_after(self, deployment: Deployment, token: str, provider: Provider) -> tuple[Deployment, float | None]:
@@ -202,8 +205,10 @@ class DeploymentReconciler:
             else:
                 self.launch(deployment, provider, mounts)
             with self.database.begin() as connection:
-                if not lifecycle.prolong(connection, deployment.id, token, now=self.clock.now(), seconds=LEASE_SECONDS):
+                now = self.clock.now()
+                if not lifecycle.prolong(connection, deployment.id, token, now=now, seconds=LEASE_SECONDS):
                     raise Lost
+                lifecycle.note_placed(connection, deployment, now=now)
         return self.wait_for_ssh(deployment, token, provider)
 
     def wanted_volumes(self, deployment: Deployment) -> Sequence[Wanted]:
@@ -254,6 +259,7 @@ class DeploymentReconciler:
             gpu_type=deployment.gpu_type,
             gpu_count=deployment.gpu_count,
             authorized_keys=facts.keys,
+            ports=facts.ports,
             cloud_init=None if deployment.cloud_init is None else msgspec.convert(deployment.cloud_init, CloudInit),
         )
 
@@ -274,6 +280,12 @@ class DeploymentReconciler:
                     raise Lost
             self.clock.wait(self.stopping, PROBE_SECONDS)
         return self.give_up_if_late(deployment, token, "SSH did not answer in time"), backoff(deployment.attempts)
+
+    def note_trouble(self, deployment: Deployment, reason: ProviderError) -> None:
+        """What holds a deployment up is on its timeline, once: the first of all tries says it."""
+        if deployment.attempts == 0 and isinstance(reason, ProviderUnavailable):
+            with self.database.begin() as connection:
+                lifecycle.note_trouble(connection, deployment, str(reason), now=self.clock.now())
 
     def give_up_if_late(self, deployment: Deployment, token: str, reason: str) -> Deployment:
         """A launch or start that has taken too long has failed; an outage of the provider shows to the operator."""

@@ -1,4 +1,4 @@
-"""Puts the right keys on machines: above all, takes deleted ones off.
+"""Puts the right keys on machines: above all, takes deleted ones off, and ends what they opened.
 
 A machine that is due is taken for a while, written to outside any transaction, and settled only if its keys are still
 those that were read; see `domain/machines/authorized_keys.py`. Cut off in between, it is due again when the while is
@@ -58,14 +58,21 @@ class SshKeyReconciler:
                 with self.database.begin() as connection:
                     authorized_keys.note_impossible(connection, due, now=self.clock.now())
                 return
-            provider.set_authorized_keys(due.deployment_id, due.keys)
+            provider.set_authorized_keys(due.deployment_id, due.keys, due.removed)
+            ended = self.end_sessions(provider, due)
         except ProviderError as reason:
             self.put_off(due, reason)
             return
         with self.database.begin() as connection:
             now = self.clock.now()
-            authorized_keys.note_written(connection, due, now=now)
+            authorized_keys.note_written(connection, due, ended, now=now)
             alerts.clear(connection, "provider", subject(due), now=now)
+
+    def end_sessions(self, provider: Provider, due: Due) -> int | None:
+        """End the connections of keys that are off the machine by now; None where the provider can't."""
+        if not provider.capabilities.session_ends:
+            return None
+        return provider.end_sessions(due.deployment_id, due.fingerprints) if due.leaving else 0
 
     def put_off(self, due: Due, reason: ProviderError) -> None:
         """Try again soon. A machine that isn't there yet is no cause for alarm; any other is the operator's affair."""
@@ -74,7 +81,7 @@ class SshKeyReconciler:
             now = self.clock.now()
             authorized_keys.put_off(connection, due, now=now, seconds=RETRY_SECONDS)
             if not (due.status == "deploying" and isinstance(reason, Rejected)):
-                text = f"A deleted SSH key may still open {due.deployment_id}: {reason}"
+                text = f"SSH keys of {due.deployment_id} can't be changed, a deleted one may open it: {reason}"
                 alerts.raise_(connection, "provider", subject(due), text, now=now)
 
     def close(self) -> None:

@@ -16,7 +16,8 @@ OFFER = Offer(
     instance_type="DEDICATED", vcpus=2, memory_gb=4, storage_gb=20, gpu_type="h100", gpu_model="H100", gpu_count=1,
     gpu_memory_gb=80, os_options=["Debian 12"], rate_micros=10_000_001, storage_rate_micros=36_000,
     spot_rate_micros=4_000_000, minimum_runtime_minutes=0, interconnect_type="", interconnect_description="",
-    supports_cloud_init=True, supports_pause=True, is_simulated=False, is_maintenance=False,
+    supports_cloud_init=True, supports_pause=True, supports_ports=True, supports_live_keys=True,
+    supports_session_ends=True, is_simulated=False, is_maintenance=False,
 )  # fmt: skip
 
 

@@ -16,6 +16,8 @@ DEPLOYMENT = "io.forebay.deployment"
 TEAM = "io.forebay.team"
 GPUS = "io.forebay.gpus"
 PORT = "io.forebay.ssh-port"
+FORWARDS = "io.forebay.ports"
+"""Ports beside SSH's, as `host:machine`, with commas between."""
 
 SSH_PORT = 22
 USER = "root"
@@ -79,8 +81,8 @@ def volumes_mount(folder: Path | None) -> list[dict[str, Any]]:
 
 def specification(
     spec: LaunchSpec, *, name: str, cloud_id: str, image: str, network: TeamNetwork, port: int, listen_on: str,
-    devices: Sequence[str], resolvers: Sequence[str], disk_mounts: Sequence[dict[str, Any]] = (),
-    volumes: Path | None = None,
+    devices: Sequence[str], resolvers: Sequence[str], forwards: Sequence[PortForward] = (),
+    disk_mounts: Sequence[dict[str, Any]] = (), volumes: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """The body of Podman's create call."""
     memory = spec.memory_gb * GIGABYTE
@@ -98,13 +100,22 @@ def specification(
             TEAM: spec.team_id,
             GPUS: ",".join(devices),
             PORT: str(port),
+            FORWARDS: ",".join(f"{forward.external}:{forward.internal}" for forward in forwards),
         },
         "env": {"LANG": "C.UTF-8", "container": "podman", **first_boot.environment_for(spec)},
         "userns": {"nsmode": "private"},
         "idmappings": {"UIDMap": mapping, "GIDMap": mapping},
         "netns": {"nsmode": "bridge"},
         "Networks": {network.name: {}},
-        "portmappings": [{"container_port": SSH_PORT, "host_port": port, "host_ip": listen_on, "protocol": "tcp"}],
+        "portmappings": [
+            {
+                "container_port": forward.internal,
+                "host_port": forward.external,
+                "host_ip": listen_on,
+                "protocol": "tcp",
+            }
+            for forward in (PortForward(external=port, internal=SSH_PORT), *forwards)
+        ],
         **({"dns_server": list(resolvers)} if resolvers else {"use_image_resolve_conf": True}),
         "resource_limits": {
             "memory": {"limit": memory, "swap": memory},
@@ -149,16 +160,32 @@ def instance_of(entry: Mapping[str, Any], *, address: str, probe_address: str | 
         probe_address=probe_address,
         ssh_port=port,
         user=USER,
-        port_forwards=(PortForward(external=port, internal=SSH_PORT),) if port else (),
+        port_forwards=(PortForward(external=port, internal=SSH_PORT), *forwards_of(labels)) if port else (),
         started_at=started_at,
         stopped_at=stopped_at if has_stop else None,
     )
+
+
+def is_running(entry: Mapping[str, Any]) -> bool:
+    """Whether a machine runs, and has an init, by a row of Podman's list."""
+    return str(entry.get("State", "")).lower() == "running" and int(entry.get("Pid") or 0) > 1
 
 
 def has_address(entry: Mapping[str, Any] | None) -> bool:
     """Whether a container, as Podman describes it, has an address on its network."""
     networks = (entry or {}).get("NetworkSettings", {}).get("Networks") or {}
     return any(network.get("IPAddress") for network in networks.values())
+
+
+def forwards_of(labels: Mapping[str, str]) -> list[PortForward]:
+    """The ports beside SSH's that a machine was created with."""
+    pairs = (pair.partition(":") for pair in labels.get(FORWARDS, "").split(",") if pair)
+    return [PortForward(external=int(external), internal=int(internal)) for external, _, internal in pairs]
+
+
+def ports_of(labels: Mapping[str, str]) -> list[int]:
+    """All ports of the host that are a machine's, running or not."""
+    return [int(labels[PORT]), *(forward.external for forward in forwards_of(labels))]
 
 
 def moment(seconds: Any) -> datetime | None:

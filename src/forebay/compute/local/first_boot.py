@@ -11,7 +11,7 @@ import re
 import tarfile
 from collections.abc import Sequence
 
-from forebay.compute.base import CloudInit, CloudInitOutcome, LaunchSpec, WriteFile
+from forebay.compute.base import CloudInit, CloudInitOutcome, FoundKey, LaunchSpec, WriteFile
 from forebay.compute.local import image
 
 Files = dict[str, tuple[str, int]]
@@ -22,9 +22,15 @@ OUTCOME = "/var/lib/forebay/first-boot"
 LOG = "/var/lib/forebay/first-boot.log"
 LOG_BYTES = 64 * 1024
 AUTHORIZED_KEYS = "etc/forebay/authorized_keys"
+REMOVED_KEYS = "etc/forebay/removed_keys"
+OWN_KEYS = ("/root/.ssh/authorized_keys", "/root/.ssh/authorized_keys2")
+"""Where a person adds keys by hand."""
 AUTHORIZED_KEYS_VARIABLE = "FOREBAY_AUTHORIZED_KEYS"
 VARIABLE_BYTES = 100_000
 """The kernel takes 128 KiB in one variable; more keys than this go as a file."""
+KEY_IN_LINE = re.compile(r"(?<![^\s])(?:ssh-|ecdsa-|sk-)[a-z0-9@.-]+[ \t]+[A-Za-z0-9+/]+=*(?:[ \t].*)?$")
+"""A public key in a line of authorized_keys; options with spaces in them may come before it."""
+MOST_OF_A_LINE = 16384
 HOST_KEYS = "/etc/forebay/host_keys"
 HOST_KEY_LINE = re.compile(r"^forebay: host key (\S+ \S+)\s*$", re.M)
 """How the init tells its host keys on the console."""
@@ -102,6 +108,19 @@ def environment_for(spec: LaunchSpec) -> dict[str, str]:
 def keys_file(authorized_keys: Sequence[str]) -> Files:
     """The file of those keys that Forebay lets in; what a person adds in ~/.ssh by hand is apart from it."""
     return {AUTHORIZED_KEYS: (keys_text(authorized_keys), 0o600)}
+
+
+def removed_file(keys: Sequence[str]) -> Files:
+    """The file of keys that get in by no other way either. It comes after the other: sshd refuses all without it."""
+    return {REMOVED_KEYS: (keys_text(keys), 0o600)}
+
+
+def found_keys(text: bytes, place: str) -> list[FoundKey]:
+    """The keys in the text of an authorized_keys file, without comments and options that stand before them."""
+    lines = (line.strip() for line in text.decode(errors="replace").splitlines())
+    keys = (KEY_IN_LINE.search(line) for line in lines if not line.startswith("#"))
+    found = (" ".join(key[0].split(maxsplit=2)) for key in keys if key is not None)
+    return [FoundKey(line=line[:MOST_OF_A_LINE], place=place) for line in found]
 
 
 def packed(files: Files) -> bytes:

@@ -48,6 +48,7 @@ AFTERWARDS = (
 
 MACHINE_FILES = {
     "init.sh": ("/usr/lib/forebay/init", 0o755),
+    "note-login.sh": ("/usr/lib/forebay/note-login", 0o755),
     "first-boot.sh": ("/usr/lib/forebay/first-boot", 0o755),
     "sshd.conf": ("/etc/ssh/sshd_config.d/forebay.conf", 0o644),
     "cloud.cfg": ("/etc/cloud/cloud.cfg", 0o644),

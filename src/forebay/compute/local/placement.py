@@ -1,4 +1,4 @@
-"""Where a machine goes: its port on the host, its GPUs, its team's network; and its creation there.
+"""Where a machine goes: its ports on the host, its GPUs, its team's network; and its creation there.
 
 What is taken is what Podman's containers say, those of other installations and stopped ones included: nothing else is
 remembered. Choosing and creating is one step under a lock that all installations share.
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from forebay.compute.base import LaunchSpec, OutOfStock, ProviderUnavailable, Rejected
-from forebay.compute.local.container import GPUS, PORT, specification
+from forebay.compute.base import LaunchSpec, OutOfStock, PortForward, ProviderUnavailable, Rejected
+from forebay.compute.local.container import GPUS, PORT, ports_of, specification
 from forebay.compute.local.gpus import Gpus
 from forebay.compute.local.networks import TeamNetwork
 from forebay.compute.local.podman import Podman, Refused
@@ -32,8 +32,10 @@ def place(
     with machine_lock("placement"):
         placed = podman.containers([PORT])
         chosen = free_gpus(placed, gpus, spec.gpu_count) if gpus and spec.gpu_count else []
+        port, *more = free_ports(placed, listen_on, 1 + len(spec.ports))
+        forwards = [PortForward(external=there, internal=here) for there, here in zip(more, spec.ports, strict=True)]
         body = specification(
-            spec, name=name, cloud_id=cloud_id, image=image, network=network, port=free_port(placed, listen_on),
+            spec, name=name, cloud_id=cloud_id, image=image, network=network, port=port, forwards=forwards,
             listen_on=listen_on, resolvers=resolvers, devices=gpus.devices(chosen) if gpus else [],
             disk_mounts=disk_mounts, volumes=volumes,
         )  # fmt: skip
@@ -57,11 +59,12 @@ def free_gpus(placed: Sequence[dict[str, Any]], gpus: Gpus, count: int) -> list[
     return free[:count]
 
 
-def free_port(placed: Sequence[dict[str, Any]], listen_on: str) -> int:
-    """A port that no container has and no program listens on. Raises ProviderUnavailable if there is none."""
-    taken = {int(entry["Labels"][PORT]) for entry in placed}
+def free_ports(placed: Sequence[dict[str, Any]], listen_on: str, count: int) -> list[int]:
+    """Ports that no container has and no program listens on. Raises ProviderUnavailable if there are too few."""
+    taken = {port for entry in placed for port in ports_of(entry["Labels"])}
     candidates = [port for port in PORTS if port not in taken]
     random.shuffle(candidates)
+    found: list[int] = []
     for port in candidates:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -69,5 +72,7 @@ def free_port(placed: Sequence[dict[str, Any]], listen_on: str) -> int:
                 probe.bind((listen_on, port))
             except OSError:
                 continue
-            return port
-    raise ProviderUnavailable("This machine has no free port left for SSH")
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise ProviderUnavailable("This machine has too few free ports left")

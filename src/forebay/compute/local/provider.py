@@ -20,9 +20,12 @@ from forebay.compute.base import (
     Capabilities,
     CloudInitOutcome,
     Finding,
+    FoundKey,
     Instance,
     InstanceState,
     LaunchSpec,
+    LogKind,
+    LogPart,
     NotYetTerminated,
     Pool,
     ProviderOffer,
@@ -35,7 +38,19 @@ from forebay.compute.base import (
     VolumeRegion,
     VolumeSpec,
 )
-from forebay.compute.local import container, doctor, first_boot, image, notice, shell, starting, usage
+from forebay.compute.local import (
+    container,
+    doctor,
+    first_boot,
+    image,
+    inside,
+    journal,
+    notice,
+    sessions,
+    shell,
+    starting,
+    usage,
+)
 from forebay.compute.local.container import CLOUD, DEPLOYMENT, GPUS
 from forebay.compute.local.disks import Disks
 from forebay.compute.local.gpus import Gpus, busy_gpus, real_gpus, simulated_gpus, write_simulated
@@ -96,6 +111,8 @@ class LocalProvider:
             cloud_init=True,
             pause=True,
             live_keys=True,
+            session_ends=True,
+            ports=True,
             terminal=True,
             notice=True,
             disk_quota=self.disks.is_usable,
@@ -109,6 +126,7 @@ class LocalProvider:
         self.pool = pool_of(this_machine(), self.gpus, settings)
         self.has_image = False
         self.host_keys: dict[tuple[str, datetime | None], tuple[str, ...]] = {}
+        self.consoles = journal.Consoles(self.podman)
         self.running: Sequence[dict[str, Any]] | None = None
         """What was found running when it was last looked, as Podman lists it; None: it wasn't yet."""
         self.cgroups: dict[str, Path | None] = {}
@@ -281,13 +299,34 @@ class LocalProvider:
         self.disks.delete(deployment_id)
         self.volumes.forget_machine(deployment_id)
 
-    def set_authorized_keys(self, deployment_id: str, keys: Sequence[str]) -> None:
-        """Replace the keys that Forebay lets in, on a running machine or a stopped one."""
+    def set_authorized_keys(self, deployment_id: str, keys: Sequence[str], removed: Sequence[str] = ()) -> None:
+        """Replace the keys that Forebay lets in and those that it keeps out, on a running machine or a stopped one."""
         with told("change the machine's keys"):
             if self.entry(deployment_id) is None:
                 raise Rejected("The machine is gone")
-            archive = first_boot.packed(first_boot.keys_file(keys))
+            archive = first_boot.packed(first_boot.keys_file(keys) | first_boot.removed_file(removed))
             self.podman.put_files(container.name_of(self.tag, deployment_id), archive)
+
+    def authorized_keys(self, deployment_id: str) -> Sequence[FoundKey]:
+        """Forebay's own keys, and root's in ~/.ssh."""
+        with told("read the machine's keys"):
+            entry = self.entry(deployment_id)
+            if entry is None:
+                raise Rejected("The machine is gone")
+            own = f"/{first_boot.AUTHORIZED_KEYS}"
+            texts = {path: self.contents(entry, path) for path in (own, *first_boot.OWN_KEYS)}
+            return [
+                key
+                for path, text in texts.items()
+                for key in first_boot.found_keys(text or b"", "" if path == own else path)
+            ]
+
+    def end_sessions(self, deployment_id: str, fingerprints: Sequence[str]) -> int:
+        """End the connections of these keys; see `sessions`."""
+        with told("look for the machine's sessions"):
+            entry = self.entry(deployment_id)
+            is_running = entry is not None and container.is_running(entry)
+            return sessions.end(entry["Pid"], entry["Id"], frozenset(fingerprints)) if entry and is_running else 0
 
     def volume_regions(self) -> Sequence[VolumeRegion]:
         """This machine's disk."""
@@ -337,6 +376,21 @@ class LocalProvider:
             name = container.name_of(self.tag, deployment_id)
             framed = self.podman.logs(name, most_bytes // 64 + 10, 2 * container.LOG_BYTES)
             return container.console_text(framed or b"", most_bytes)
+
+    def read_log(
+        self, deployment_id: str, kind: LogKind, *, after: str = "", most_bytes: int = 65536
+    ) -> LogPart | None:
+        """A piece of its console or of cloud-init's output; see `journal`."""
+        with told("read the machine's log"):
+            if kind is LogKind.console:
+                name = container.name_of(self.tag, deployment_id)
+                return self.consoles.part(name, after, most_bytes)
+            entry = self.entry(deployment_id)
+            if entry is None:
+                return None
+            if container.is_running(entry):
+                return journal.file_part(entry["Pid"], entry["Id"], journal.CLOUD_INIT, after, most_bytes)
+            return journal.kept_part(self.read_file(deployment_id, first_boot.LOG) or b"", after, most_bytes)
 
     def open_shell(self, deployment_id: str, columns: int = 80, rows: int = 24) -> Shell:
         """A login shell of root's, on a terminal of that size."""
@@ -406,6 +460,12 @@ class LocalProvider:
                 return ()
             self.host_keys[key] = found
         return self.host_keys.get(key, ())
+
+    def contents(self, entry: dict[str, Any], path: str) -> bytes | None:
+        """A small file of a machine, running or stopped, or None; of a large one its beginning."""
+        if container.is_running(entry):
+            return inside.read(entry["Pid"], entry["Id"], path, SMALL_FILE_BYTES)
+        return self.read_file(entry["Labels"][DEPLOYMENT], path)
 
     def read_file(self, deployment_id: str, path: str) -> bytes | None:
         """A small file of a machine, or None."""

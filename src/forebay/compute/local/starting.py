@@ -17,10 +17,11 @@ INTERNAL_SERVER_ERROR = 500
 
 
 def start(podman: Podman, name: str) -> None:
-    """Start what does not run, on a port that leads nowhere yet. Raises Refused also if it comes up cut off."""
+    """Start what does not run, on ports that lead nowhere yet. Raises Refused also if it comes up cut off."""
     entry = podman.container(name)
     if entry is not None and not entry["State"]["Running"]:
-        close_port(int(entry["Config"]["Labels"][container.PORT]))
+        for port in container.ports_of(entry["Config"]["Labels"]):
+            close_port(port)
     podman.start(name)
     if not container.has_address(podman.container(name)):
         raise Refused(INTERNAL_SERVER_ERROR, "it runs without a network: an earlier start was cut off")

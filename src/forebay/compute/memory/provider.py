@@ -8,6 +8,7 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from hashlib import sha256
+from io import BytesIO
 from itertools import count
 
 import msgspec
@@ -16,9 +17,12 @@ from forebay.compute.base import (
     Capabilities,
     CloudInitOutcome,
     Finding,
+    FoundKey,
     Instance,
     InstanceState,
     LaunchSpec,
+    LogKind,
+    LogPart,
     NotYetTerminated,
     OutOfStock,
     Pool,
@@ -30,6 +34,7 @@ from forebay.compute.base import (
     Usage,
     VolumeRegion,
 )
+from forebay.compute.logs import piece
 from forebay.compute.memory.terminals import MemoryShell
 from forebay.compute.memory.volumes import REGION, MemoryVolumes
 
@@ -63,6 +68,14 @@ class Machine(msgspec.Struct):
     spec: LaunchSpec
     instance: Instance
     keys: tuple[str, ...]
+    removed: tuple[str, ...] = ()
+    """Keys that get in by no other way either."""
+    by_hand: list[FoundKey] = []
+    """What its owner put there beside Forebay."""
+    sessions: list[str] = []
+    """The fingerprint that each open SSH connection came in with."""
+    console: str = ""
+    boot_log: str = ""
     starts: int = 0
     """How often it was really started."""
     notices: list[tuple[str, datetime]] = []
@@ -92,6 +105,8 @@ class MemoryProvider(MemoryVolumes):
             cloud_init=True,
             pause=can_pause,
             live_keys=True,
+            session_ends=True,
+            ports=True,
             terminal=True,
             notice=True,
             volumes=bool(regions),
@@ -136,7 +151,10 @@ class MemoryProvider(MemoryVolumes):
                 address="192.0.2.1",
                 ssh_port=port,
                 user="root",
-                port_forwards=(PortForward(external=port, internal=22),),
+                port_forwards=tuple(
+                    PortForward(external=next(self.ports) if internal != 22 else port, internal=internal)
+                    for internal in (22, *spec.ports)
+                ),
                 host_keys=(host_key_of(spec.deployment_id),),
             )
             self.machines[spec.deployment_id] = Machine(spec, instance, spec.authorized_keys)
@@ -152,6 +170,7 @@ class MemoryProvider(MemoryVolumes):
     def run(self, machine: Machine, verb: str) -> None:
         """Really start it."""
         machine.starts += 1
+        machine.console = f"start {machine.starts}\n"
         machine.usage = UNUSED
         machine.notices.clear()
         machine.instance = msgspec.structs.replace(
@@ -199,12 +218,28 @@ class MemoryProvider(MemoryVolumes):
                 self.let_go(deployment_id)
                 self.calls.append(("terminate", deployment_id))
 
-    def set_authorized_keys(self, deployment_id: str, keys: Sequence[str]) -> None:
+    def set_authorized_keys(self, deployment_id: str, keys: Sequence[str], removed: Sequence[str] = ()) -> None:
         with self.asked("set_authorized_keys"):
             machine = self.machines.get(deployment_id)
             if machine is None:
                 raise Rejected("The machine is gone")
-            machine.keys = tuple(keys)
+            machine.keys, machine.removed = tuple(keys), tuple(removed)
+
+    def authorized_keys(self, deployment_id: str) -> Sequence[FoundKey]:
+        with self.asked("authorized_keys"):
+            machine = self.machines.get(deployment_id)
+            if machine is None:
+                raise Rejected("The machine is gone")
+            return [*(FoundKey(line=key, place="") for key in machine.keys), *machine.by_hand]
+
+    def end_sessions(self, deployment_id: str, fingerprints: Sequence[str]) -> int:
+        with self.asked("end_sessions"):
+            machine = self.machines.get(deployment_id)
+            if machine is None:
+                return 0
+            before = len(machine.sessions)
+            machine.sessions = [key for key in machine.sessions if key not in fingerprints]
+            return before - len(machine.sessions)
 
     def cloud_init_outcome(self, deployment_id: str) -> CloudInitOutcome | None:
         with self.asked("cloud_init_outcome"):
@@ -213,6 +248,17 @@ class MemoryProvider(MemoryVolumes):
     def logs(self, deployment_id: str, *, most_bytes: int = 65536) -> str:
         with self.asked("logs"):
             return f"{deployment_id}: {self.machines[deployment_id].starts} starts\n"[-most_bytes:]
+
+    def read_log(
+        self, deployment_id: str, kind: LogKind, *, after: str = "", most_bytes: int = 65536
+    ) -> LogPart | None:
+        with self.asked("read_log"):
+            machine = self.machines.get(deployment_id)
+            if machine is None:
+                return None
+            content = (machine.console if kind is LogKind.console else machine.boot_log).encode()
+            found = piece(BytesIO(content), machine.starts, len(content), after, most_bytes)
+            return LogPart(text=found.content.decode(errors="replace"), cursor=found.cursor, is_cut=found.is_cut)
 
     def open_shell(self, deployment_id: str, columns: int = 80, rows: int = 24) -> Shell:
         with self.asked("open_shell"):
@@ -254,6 +300,7 @@ class MemoryProvider(MemoryVolumes):
 
     def halt(self, machine: Machine, reason: str | None) -> None:
         """Let it be stopped from now on."""
+        machine.sessions.clear()
         self.hang_up(machine)
         machine.instance = msgspec.structs.replace(
             machine.instance, state=InstanceState.stopped, stopped_at=self.now(), exit_reason=reason

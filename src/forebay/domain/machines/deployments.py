@@ -276,6 +276,9 @@ def update(
     if values:
         change(connection, deployment_id, **values)
         record(connection, context, "update", deployment_id, now=now, details=values)
+    if name is not None and values["name"] != deployment.name:
+        message = f"{context.caller.name} renamed it from {deployment.name} to {values['name']}."
+        note(connection, deployment_id, "renamed", message, now=now)
 
 
 def terminate(connection: Connection, context: TeamContext, deployment_id: str, *, now: datetime) -> None:

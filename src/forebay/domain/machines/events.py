@@ -31,6 +31,18 @@ def note(connection: Connection, deployment_id: str, kind: str, message: str, *,
     )
 
 
+def note_once(
+    connection: Connection, deployment_id: str, kind: str, message: str, *, since: datetime | None, now: datetime
+) -> None:
+    """Add an event unless there is one of this kind since then: for what may be tried again after a crash."""
+    columns = deployment_events.c
+    there = sa.select(columns.id).where(
+        columns.deployment_id == deployment_id, columns.kind == kind, columns.at >= (since or now)
+    )
+    if connection.execute(there.limit(1)).first() is None:
+        note(connection, deployment_id, kind, message, now=now)
+
+
 def of_deployment(connection: Connection, deployment_id: str, *, page: int, limit: int) -> tuple[Sequence[Event], int]:
     """A page of the timeline, newest first, and how many events there are in all."""
     columns = [deployment_events.c[name] for name in Event.__struct_fields__]
@@ -40,3 +52,15 @@ def of_deployment(connection: Connection, deployment_id: str, *, page: int, limi
         sa.select(*columns).where(mine).order_by(deployment_events.c.id.desc()).limit(limit).offset((page - 1) * limit)
     )
     return [Event(**row._mapping) for row in rows], int(total)
+
+
+def cloud_init_log(connection: Connection, deployment_id: str) -> str:
+    """What is on record of cloud-init's log: the end of it, once first boot is over."""
+    columns = deployment_events.c
+    found = connection.execute(
+        sa.select(columns.message)
+        .where(columns.deployment_id == deployment_id, columns.kind.in_(("cloud-init-done", "cloud-init-failed")))
+        .order_by(columns.id.desc())
+        .limit(1)
+    ).scalar()
+    return str(found or "")

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay import ids
-from forebay.domain.machines import orders, ssh_keys, volume_attachments, volumes
+from forebay.domain.machines import authorized_keys, orders, ssh_keys, volume_attachments, volumes
 from forebay.domain.machines.deployments import Desired, Limits, Status, check_labels, check_name, record, slug
 from forebay.domain.machines.events import note
 from forebay.domain.machines.orders import Order, Wish
@@ -72,6 +72,7 @@ def launch(connection: Connection, context: TeamContext, order: Order, limits: L
             cloud_init=order.cloud_init,
             is_cloud_init_pending=order.cloud_init is not None,
             labels=check_labels(order.labels),
+            ports=list(order.ports),
             port_forwards=[],
             created_at=now,
             deploying_since=now,
@@ -82,6 +83,8 @@ def launch(connection: Connection, context: TeamContext, order: Order, limits: L
             ends_at=order.terms.terminate_at,
         )
     )
+    by = context.caller.user_id
+    authorized_keys.put_on(connection, deployment_id, [key.id], added_by=by, now=now, at_launch=True)
     for volume_id in order.volume_ids:
         volume = volumes.find(connection, volume_id, context.team_id)
         volume_attachments.add(connection, volume, deployment_id, now=now)

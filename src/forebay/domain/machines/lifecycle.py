@@ -16,11 +16,11 @@ from sqlalchemy import Connection
 from forebay.domain.machines import announcements, authorized_keys, planned_ends, volume_attachments
 from forebay.domain.machines import deployments as people_side
 from forebay.domain.machines.deployments import COLUMNS, Deployment, Desired, Limits, Status, change, to_deployment
-from forebay.domain.machines.events import note
+from forebay.domain.machines.events import note, note_once
 from forebay.domain.machines.host_keys import HostKey
 from forebay.domain.money import metering
 from forebay.errors import InsufficientBalance
-from forebay.storage.tables import deployments, ssh_keys, teams
+from forebay.storage.tables import deployments, teams
 
 
 class Lost(Exception):
@@ -123,21 +123,45 @@ class LaunchFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     team_number: int
     keys: tuple[str, ...]
-    """The public key that was chosen; none if it has been deleted since."""
+    """The public keys that are to open it; none if all have been deleted since."""
     keys_version: int
+    ports: tuple[int, ...]
 
 
 def launch_facts(connection: Connection, deployment: Deployment) -> LaunchFacts:
     """What is so now: whoever launches by it says so afterwards (`authorized_keys.recheck`)."""
     row = connection.execute(
-        sa.select(teams.c.number, ssh_keys.c.public_key, ssh_keys.c.deleted_at, deployments.c.keys_version)
+        sa.select(teams.c.number, deployments.c.keys_version, deployments.c.ports)
         .select_from(deployments)
         .join(teams, teams.c.id == deployments.c.team_id)
-        .join(ssh_keys, ssh_keys.c.id == deployments.c.ssh_key_id)
         .where(deployments.c.id == deployment.id)
     ).one()
-    keys = () if row.deleted_at is not None else (str(row.public_key),)
-    return LaunchFacts(team_number=int(row.number), keys=keys, keys_version=int(row.keys_version))
+    wanted, _ = authorized_keys.keys_of(connection, [deployment.id])[deployment.id]
+    return LaunchFacts(
+        team_number=int(row.number),
+        keys=authorized_keys.lines(wanted),
+        keys_version=int(row.keys_version),
+        ports=tuple(row.ports),
+    )
+
+
+def note_placed(connection: Connection, deployment: Deployment, *, now: datetime) -> None:
+    """The provider has made the machine, or started it again: SSH will answer soon."""
+    is_new = deployment.started_at is None
+    kind, message = ("placed", "The machine is made, and starts.") if is_new else ("started", "The machine starts.")
+    note_once(connection, deployment.id, kind, message, since=deployment.deploying_since, now=now)
+
+
+def note_halted(connection: Connection, deployment: Deployment, *, now: datetime) -> None:
+    """The provider has stopped the machine."""
+    message = "The machine has come to a stop; its disk is kept."
+    note_once(connection, deployment.id, "halted", message, since=deployment.stopped_at, now=now)
+
+
+def note_trouble(connection: Connection, deployment: Deployment, reason: str, *, now: datetime) -> None:
+    """The provider can't be reached, and what is wanted has to wait."""
+    message = f"{reason.rstrip('.')}. It is tried again."
+    note_once(connection, deployment.id, "provider-trouble", message, since=deployment.deploying_since, now=now)
 
 
 def mark_running(connection: Connection, seen: Deployment, token: str, reach: Reach, *, now: datetime) -> None:
@@ -166,6 +190,10 @@ def mark_running(connection: Connection, seen: Deployment, token: str, reach: Re
     if deployment.started_at is None:
         authorized_keys.recheck_first_start(connection, deployment.id, now=now)
     note(connection, deployment.id, "running", f"SSH answers at {reach.ip_address} port {reach.ssh_port}.", now=now)
+    ports = [forward for forward in reach.port_forwards if forward["external"] != reach.ssh_port]
+    if ports:
+        where = (f"port {forward['internal']} at {reach.ip_address}:{forward['external']}" for forward in ports)
+        note(connection, deployment.id, "ports", f"From outside is reached: {', '.join(where)}.", now=now)
     announcements.running(connection, deployment, reach, now=now)
 
 

@@ -11,6 +11,11 @@ from forebay.errors import Conflict
 from forebay.storage.tables import cloud, deployments, volumes
 
 
+def is_here(connection: Connection, host: str) -> bool:
+    """Whether `host` is the place of local machines."""
+    return bool(connection.execute(sa.select(cloud.c.local_host)).scalar() == host)
+
+
 def claim(connection: Connection, host: str) -> None:
     """Make `host` the place of local machines. Raises Conflict while there are some on another."""
     known = connection.execute(sa.select(cloud.c.local_host).with_for_update()).scalar()

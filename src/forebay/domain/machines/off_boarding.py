@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from forebay.domain.machines import authorized_keys, ssh_keys
 from forebay.domain.machines.authorized_keys import Machine
 from forebay.domain.machines.ssh_keys import SshKey
-from forebay.domain.people import activity, members, teams
+from forebay.domain.people import activity, members, teams, webhooks
 from forebay.domain.people.access import TeamContext
 from forebay.domain.people.members import Member
 from forebay.domain.people.roles import Permission
@@ -49,6 +49,8 @@ class OffBoarding(msgspec.Struct, frozen=True, kw_only=True):
     revoked_api_keys: int
     """Those that reached this team alone."""
     deployments: Sequence[Started]
+    webhooks: Sequence[tuple[str, str]]
+    """Id and name of those that they added: their addresses go on being told what happens in the team."""
 
 
 def off_board(
@@ -124,6 +126,7 @@ def clear_away(
         keys_gone_by=now + timedelta(seconds=authorized_keys.OFF_WITHIN_SECONDS) if machines else None,
         revoked_api_keys=len(revoked),
         deployments=started_by(connection, context.team_id, member.user_id),
+        webhooks=webhooks.added_by(connection, context.team_id, member.user_id),
     )
 
 

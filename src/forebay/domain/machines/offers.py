@@ -57,6 +57,11 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     interconnect_type: str
     interconnect_description: str
     supports_cloud_init: bool
+    supports_ports: bool = False
+    supports_live_keys: bool = False
+    """The keys of its machines can be changed while they are there, and read back."""
+    supports_session_ends: bool = False
+    """Connections of a key that is taken off can be ended."""
     supports_pause: bool
     is_simulated: bool
     is_maintenance: bool

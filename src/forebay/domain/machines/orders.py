@@ -4,7 +4,7 @@ There is one list of checks. A launch stops at the first that says no, under loc
 through all of them and locks nothing (`previews.py`). No check has an effect.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,6 +27,9 @@ from forebay.storage.tables import deployments, users
 
 WINDOW_SECONDS = 900
 """Creations are counted over this window."""
+MOST_PORTS = 16
+"""That one machine can expose beside SSH's."""
+SSH_PORT = 22
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +47,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     cloud_init: Mapping[str, Any] | None = None
     labels: Mapping[str, str] = {}
+    ports: Sequence[int] = ()
     volume_ids: tuple[str, ...] = ()
     """Each once."""
     terms: Terms = Terms()
@@ -119,6 +123,22 @@ def check_tags(connection: Connection, wish: Wish) -> None:
     check_labels(wish.order.labels)
 
 
+def check_ports(connection: Connection, wish: Wish) -> None:
+    """Raise BadRequest for ports that can't be exposed, and for too many of them."""
+    ports = wish.order.ports
+    reason = ""
+    if len(ports) > MOST_PORTS:
+        reason = f"at most {MOST_PORTS}"
+    elif len(set(ports)) < len(ports):
+        reason = f"each once: {next(port for port in ports if ports.count(port) > 1)} is there twice"
+    elif SSH_PORT in ports:
+        reason = f"{SSH_PORT} is SSH's, which is always reached"
+    elif strange := [port for port in ports if not 1 <= port <= 65535]:
+        reason = f"1 to 65535, and not {strange[0]}"
+    if reason:
+        raise BadRequest(f"The ports are not usable: {reason}.", details={"ports": reason})
+
+
 def check_offer(connection: Connection, wish: Wish) -> None:
     """Raise BadRequest unless all fields come from one offer; it names those that don't."""
     order, offer = wish.order, wish.offer
@@ -144,6 +164,8 @@ def check_offer(connection: Connection, wish: Wish) -> None:
         wrong["operatingSystem"] = f"must be one of {', '.join(offer.os_options)}"
     if order.cloud_init is not None and not offer.supports_cloud_init:
         wrong["cloudInit"] = "this offer does not support cloud-init"
+    if order.ports and not offer.supports_ports:
+        wrong["ports"] = "this offer can't expose ports"
     if wrong:
         raise BadRequest("All fields must come from one offer.", code="OFFER_MISMATCH", details=wrong)
 
@@ -237,6 +259,7 @@ CHECKS: tuple[tuple[Callable[[Connection, Wish], None], list[str]], ...] = (
     (check_freeze, OPERATOR),
     (check_words, WHO_ASKS),
     (check_tags, WHO_ASKS),
+    (check_ports, WHO_ASKS),
     (check_offer, WHO_ASKS),
     (check_end, WHO_ASKS),
     (check_rate, []),

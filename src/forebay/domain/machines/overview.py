@@ -46,6 +46,7 @@ OWN = [
     "started_at",
     "stopped_at",
     "host_keys",
+    "ports",
     "terminate_at",
     "max_cost_micros",
     "auto_stop_minutes",

@@ -15,11 +15,13 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay import ids
-from forebay.domain.people import mails, webhook_deliveries
+from forebay.domain.people import activity, mails, webhook_deliveries
+from forebay.domain.people.access import Caller
 from forebay.domain.people.letters import Letter, plain
 from forebay.domain.people.notification_kinds import MEANINGS, Kind
 from forebay.domain.people.roles import Role
 from forebay.domain.people.webhook_messages import Event
+from forebay.errors import BadRequest
 from forebay.storage.database import upsert_insert
 from forebay.storage.tables import memberships, notification_choices, notifications, teams, users
 
@@ -183,6 +185,27 @@ def choices(connection: Connection, user_id: str) -> dict[Kind, bool]:
     return {kind: MEANINGS[kind].is_required or chosen.get(kind.value, True) for kind in Kind}
 
 
+def put(connection: Connection, caller: Caller, wanted: Mapping[Kind, bool], *, now: datetime) -> None:
+    """Switch kinds of the caller's mails. Raises BadRequest, and changes nothing, for one that must stay on."""
+    kept = {f"kinds.{kind}": "stays on" for kind, is_on in wanted.items() if MEANINGS[kind].is_required and not is_on}
+    if kept:
+        raise BadRequest(
+            "Some of these can't be switched off: they tell what becomes of money, or of an account.",
+            code="KIND_REQUIRED",
+            details=kept,
+        )
+    changed = choose(connection, caller.user_id, wanted)
+    activity.record(
+        connection,
+        caller,
+        "account.choose-notifications",
+        now=now,
+        object_type="account",
+        object_id=caller.user_id,
+        details={kind.value: is_on for kind, is_on in changed.items()},
+    )
+
+
 def choose(connection: Connection, user_id: str, wanted: Mapping[Kind, bool]) -> dict[Kind, bool]:
     """Switch these kinds; those that changed. What is required must not be among those that are switched off."""
     before = choices(connection, user_id)
@@ -243,6 +266,15 @@ def put_off(connection: Connection, found: Notification, *, now: datetime) -> No
     """It could not be handed on: later."""
     due_at = now + timedelta(seconds=PUT_OFF_SECONDS)
     connection.execute(sa.update(notifications).where(notifications.c.id == found.id).values(due_at=due_at))
+
+
+def tell_nobody(connection: Connection, team_id: str) -> None:
+    """What has happened in the team so far is no news: nobody is told of what hasn't been handed on."""
+    connection.execute(
+        sa.update(notifications)
+        .where(notifications.c.team_id == team_id, notifications.c.due_at.is_not(None))
+        .values(due_at=None)
+    )
 
 
 def recipients(connection: Connection, found: Notification) -> list[Recipient]:

@@ -192,6 +192,16 @@ def take_due(
     return found
 
 
+def release_all(connection: Connection, *, now: datetime) -> None:
+    """Whatever was being sent is due now: for the only process of a cloud, at its start."""
+    is_open = sa.exists().where(
+        webhook_attempts.c.delivery_id == deliveries.c.id,
+        webhook_attempts.c.number == deliveries.c.attempts,
+        webhook_attempts.c.reason.is_(None),
+    )
+    connection.execute(sa.update(deliveries).where(deliveries.c.due_at > now, is_open).values(due_at=now))
+
+
 WANTED = ("id", "team_id", "sealed_url", "sealed_secret", "former_secret", "former_until")
 
 

@@ -95,6 +95,16 @@ def find(connection: Connection, team_id: str, webhook_id: str, secret_key: byte
     return to_webhook(row, secret_key)
 
 
+def added_by(connection: Connection, team_id: str, user_id: str) -> list[tuple[str, str]]:
+    """Id and name of the team's webhooks that a person added, oldest first."""
+    rows = connection.execute(
+        sa.select(webhooks.c.id, webhooks.c.name)
+        .where(webhooks.c.team_id == team_id, webhooks.c.created_by == user_id)
+        .order_by(webhooks.c.id)
+    )
+    return [(row.id, row.name) for row in rows]
+
+
 def refuse_unknown(connection: Connection, team_id: str, webhook_id: str) -> None:
     """Raise NotFound unless the team has the webhook."""
     mine = sa.select(webhooks.c.id).where(webhooks.c.id == webhook_id, webhooks.c.team_id == team_id)

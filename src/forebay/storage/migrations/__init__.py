@@ -8,7 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-HEAD = "0010"
+HEAD = "0011"
 
 
 class DatabaseIsNewer(RuntimeError):

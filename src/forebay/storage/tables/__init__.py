@@ -2,7 +2,14 @@
 
 from forebay.storage.tables.base import metadata
 from forebay.storage.tables.low_balance import low_balances
-from forebay.storage.tables.machines import deployment_events, deployments, offers, pools, ssh_keys
+from forebay.storage.tables.machines import (
+    deployment_events,
+    deployment_ssh_keys,
+    deployments,
+    offers,
+    pools,
+    ssh_keys,
+)
 from forebay.storage.tables.money import accounts, cycles, entries, holds, segments, transfers, usage_lines
 from forebay.storage.tables.notifications import (
     notification_choices,
@@ -72,6 +79,7 @@ __all__ = [
     "customers",
     "cycles",
     "deployment_events",
+    "deployment_ssh_keys",
     "deployments",
     "discounts",
     "email_changes",

@@ -41,6 +41,9 @@ offers = sa.Table(
     sa.Column("interconnect_type", sa.String(60), nullable=False),
     sa.Column("interconnect_description", sa.String(200), nullable=False),
     sa.Column("supports_cloud_init", sa.Boolean, nullable=False),
+    sa.Column("supports_ports", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("supports_live_keys", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("supports_session_ends", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("supports_pause", sa.Boolean, nullable=False),
     sa.Column("is_simulated", sa.Boolean, nullable=False),
     sa.Column("is_maintenance", sa.Boolean, nullable=False),
@@ -109,6 +112,7 @@ deployments = sa.Table(
     sa.Column("ip_address", sa.String(255)),
     sa.Column("ssh_user", sa.String(40)),
     sa.Column("ssh_port", sa.Integer),
+    sa.Column("ports", Document, nullable=False, server_default="[]", comment="to be reached from outside, with SSH's"),
     sa.Column("port_forwards", Document, nullable=False),
     sa.Column("host_keys", Document, nullable=False, server_default="[]", comment="as the machine reported them"),
     sa.Column("error", sa.String(500)),
@@ -186,6 +190,20 @@ deployments = sa.Table(
     sa.Index("ix_deployments_created_by", "created_by", "created_at"),
     sa.Index("ix_deployments_gpu_type", "gpu_type"),
 )
+
+deployment_ssh_keys = sa.Table(
+    "deployment_ssh_keys",
+    metadata,
+    sa.Column("deployment_id", ID, sa.ForeignKey("deployments.id"), primary_key=True),
+    sa.Column("ssh_key_id", ID, sa.ForeignKey("ssh_keys.id"), primary_key=True),
+    sa.Column("added_by", ID, sa.ForeignKey("users.id"), nullable=False),
+    sa.Column("added_at", Timestamp, nullable=False),
+    sa.Column("installed_at", Timestamp, comment="it was put on the machine then; null: still to come"),
+    sa.Column("removed_at", Timestamp, comment="it has to be off the machine since then"),
+    sa.Column("off_at", Timestamp, comment="it was taken off the machine then; null: still to go"),
+    sa.Index("ix_deployment_ssh_keys_ssh_key_id", "ssh_key_id"),
+)
+"""Which keys a machine was to have, and since when: those of its launch, and those of later."""
 
 deployment_events = sa.Table(
     "deployment_events",

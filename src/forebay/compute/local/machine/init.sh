@@ -18,7 +18,10 @@ trap end_everything TERM INT
 
 umask 022
 mkdir -p /run/sshd /etc/forebay /var/lib/forebay
-rm -f /run/sshd.pid /run/nologin
+rm -rf /run/sshd.pid /run/nologin /run/forebay-logins
+mkdir -m 0700 /run/forebay-logins
+note_login='session optional pam_exec.so quiet /usr/lib/forebay/note-login'
+grep -qF "$note_login" /etc/pam.d/sshd || echo "$note_login" >>/etc/pam.d/sshd
 
 # The keys of the launch; from then on the file is what counts.
 if [ ! -e /etc/forebay/authorized_keys ]; then
@@ -26,6 +29,8 @@ if [ ! -e /etc/forebay/authorized_keys ]; then
     mv /etc/forebay/authorized_keys.new /etc/forebay/authorized_keys
 fi
 unset FOREBAY_AUTHORIZED_KEYS
+# Without it sshd would let nobody in.
+[ -e /etc/forebay/removed_keys ] || : >/etc/forebay/removed_keys
 
 # Made in a folder of their own first: a key that a sudden end left half written is made again.
 for kind in ed25519 ecdsa; do
