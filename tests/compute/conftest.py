@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from forebay.compute.base import Instance, LaunchSpec, NotYetTerminated, Provider
+from forebay.compute.base import Instance, LaunchSpec, NotYetTerminated, Provider, Shell
 from forebay.compute.local import LocalProvider
 from forebay.settings import Settings
 
@@ -112,6 +112,17 @@ def answers(instance: Instance) -> bool:
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False
+
+
+def answered(shell: Shell, command: str) -> str:
+    """What a command prints on a terminal."""
+    shell.write(f"printf '<%s' '<'; {command}; printf '>%s' '>'\r".encode())
+    text = ""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while ">>" not in text:
+        assert time.monotonic() < until, text
+        text += (shell.read(1) or b"").decode()
+    return text[text.index("<<") + 2 : text.index(">>")]
 
 
 @pytest.fixture(scope="session")

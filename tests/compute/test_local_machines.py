@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import json
 import os
 import re
 import signal
@@ -23,15 +22,14 @@ from forebay.compute.base import (
     OutOfStock,
     ProviderUnavailable,
     Rejected,
-    Shell,
     Usage,
     WriteFile,
 )
-from forebay.compute.local import container
+from forebay.compute.local import container, seccomp
 from forebay.compute.local.gpus import SIMULATED_COUNT
 from forebay.compute.local.placement import place
 from forebay.compute.local.service import NETWORK_NAMESPACES, run
-from tests.compute.conftest import PATIENCE_SECONDS, Lab, answers
+from tests.compute.conftest import PATIENCE_SECONDS, Lab, answered, answers
 
 pytestmark = pytest.mark.podman
 
@@ -44,6 +42,7 @@ def create_only(lab: Lab, name: str, **changes: Any) -> None:
     place(
         provider.podman, spec, name=container.name_of(provider.tag, name), cloud_id=provider.cloud_id,
         image=provider.image, network=network, listen_on=provider.listen_on, gpus=None, resolvers=provider.resolvers,
+        seccomp=seccomp.write(provider.service.folder),
         disk_mounts=provider.disks.make(name, spec.storage_gb, network.uid_base, spec.hostname, provider.resolvers),
     )  # fmt: skip
 
@@ -310,62 +309,6 @@ def test_the_console_is_kept(lab: Lab) -> None:
     assert "Accepted publickey for root" in lab.provider.logs("talks")
     assert len(lab.provider.logs("talks", most_bytes=20)) == 20
     assert re.search(r"^forebay: host key ssh-ed25519 ", lab.provider.logs("talks"), re.M)
-
-
-def test_a_shell_is_a_process_of_the_machine_and_ends_when_it_is_closed(lab: Lab) -> None:
-    machine = lab.launch("terminal")
-    shell = lab.provider.open_shell("terminal", 100, 30)
-    told = answered(shell, "echo $FOREBAY_AUTHORIZED_KEYS; id -u; tty; stty size; pwd").split()
-    assert told == ["0", "/dev/pts/0", "30", "100", "/root"]
-    shell.resize(132, 50)
-    assert answered(shell, "stty size").split() == ["50", "132"]
-    bounds = "sed -n 's/^\\(CapBnd\\|Seccomp\\|NoNewPrivs\\):\\s*//p' /proc/self/status"
-    assert answered(shell, bounds).split() == lab.says(machine, bounds).split()
-    shell.write(b"trap '' HUP; sleep 1000\r")
-    assert lab.says(machine, "sleep 0.3; pgrep -c bash") != "0"
-    shell.close()
-    assert lab.says(machine, "pgrep -t pts/0 -l bash || echo none") == "none"
-
-
-def answered(shell: Shell, command: str) -> str:
-    """What a command prints on a terminal."""
-    shell.write(f"printf '<%s' '<'; {command}; printf '>%s' '>'\r".encode())
-    text = ""
-    until = time.monotonic() + PATIENCE_SECONDS
-    while ">>" not in text:
-        assert time.monotonic() < until, text
-        text += (shell.read(1) or b"").decode()
-    return text[text.index("<<") + 2 : text.index(">>")]
-
-
-def test_a_notice_is_a_file_a_line_on_terminals_and_sigterm_to_what_people_run(lab: Lab) -> None:
-    machine = lab.launch("reclaimed")
-    shell = lab.provider.open_shell("reclaimed")
-    saves = "trap 'echo saved >> /root/saved; exit' TERM; touch /root/ready; while :; do sleep 0.1; done"
-    lab.says(
-        machine, f'setsid sh -c "{saves}" >/dev/null 2>&1 </dev/null & until [ -e /root/ready ]; do sleep 0.1; done'
-    )
-    at = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
-    message = "Capacity \x1b[2J is 'needed' \"elsewhere\": $(reboot) é"
-    for _ in range(2):
-        lab.provider.warn("reclaimed", message, at)
-    assert json.loads(lab.says(machine, "cat /run/forebay/notice")) == {
-        "at": "2030-01-02T03:04:05Z",
-        "message": message,
-    }
-    assert lab.says(machine, "sleep 0.5; cat /root/saved") == "saved"
-    text = b""
-    while part := shell.read(1):
-        text += part
-    assert b"is 'needed' \"elsewhere\": $(reboot) " in text
-    assert b"(2030-01-02T03:04:05Z)" in text
-    assert b"\x1b[2J" not in text
-    assert answered(shell, "echo still here").strip() == "still here"
-    shell.close()
-    lab.says(machine, "dd if=/dev/zero of=/run/forebay/full bs=1M count=2 2>/dev/null || rm /run/forebay/full")
-    lab.provider.stop("reclaimed")
-    lab.provider.start("reclaimed")
-    assert lab.says(lab.ready("reclaimed"), "ls /run/forebay") == ""
 
 
 def test_use_is_seen_in_processor_time_keys_and_sessions_without_a_terminal(lab: Lab) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from forebay.compute.base import CloudInit, FoundKey, LaunchSpec, Pool, Rejected, WriteFile
-from forebay.compute.local import container, doctor, first_boot, image, journal, service, sessions
+from forebay.compute.base import CloudInit, FoundKey, LaunchSpec, Pool, ProviderUnavailable, Rejected, WriteFile
+from forebay.compute.local import container, doctor, first_boot, image, journal, seccomp, service, sessions
 from forebay.compute.local.gpus import NVIDIA, Gpus, cdi_names, simulated_gpus
 from forebay.compute.local.networks import TeamNetwork, bridge_name
 from forebay.compute.local.offers import Machine, offers_of, pool_of
@@ -32,11 +32,11 @@ def spec(**changes: object) -> LaunchSpec:
     return LaunchSpec(**(facts | changes))  # type: ignore[arg-type]
 
 
-def specification(**changes: object) -> dict[str, object]:
+def specification(listen_on: str = "127.0.0.1", **changes: object) -> dict[str, object]:
     """What Podman is asked to create for `spec`."""
     return container.specification(
         spec(**changes), name="forebay-abcde-d1", cloud_id="cloud", image="image", network=NETWORK, port=20001,
-        listen_on="127.0.0.1", devices=[], resolvers=["9.9.9.9"],
+        listen_on=listen_on, devices=[], resolvers=["9.9.9.9"], seccomp=Path("/calls.json"),
     )  # fmt: skip
 
 
@@ -112,11 +112,52 @@ def test_a_machine_is_held_to_its_size_and_its_team() -> None:
     }
     assert body["cap_drop"] == ["all"]
     assert "privileged" not in body
+    assert body["seccomp_profile_path"] == "/calls.json"
     assert not {"SYS_ADMIN", "NET_ADMIN", "NET_RAW", "MKNOD", "SYS_PTRACE"} & set(container.KEPT_CAPABILITIES)
     assert body["labels"] == {
         container.CLOUD: "cloud", container.DEPLOYMENT: "d1", container.TEAM: "t1", container.GPUS: "",
         container.PORT: "20001", container.FORWARDS: "",
     }  # fmt: skip
+
+
+def test_a_port_is_published_on_one_address_or_on_all() -> None:
+    for listen_on, host_ip in (("127.0.0.1", "127.0.0.1"), (container.EVERYWHERE, "")):
+        published = specification(listen_on)["portmappings"]
+        assert isinstance(published, list)
+        assert [entry["host_ip"] for entry in published] == [host_ip]
+
+
+def test_calls_are_podman_s_own_without_namespaces_mounts_keys_and_other_sockets() -> None:
+    everything = ["read", "openat", "ptrace", "socketpair", "socket", "clone", *seccomp.REFUSED, *seccomp.UNKNOWN]
+    base = {
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86"]}],
+        "syscalls": [
+            {"names": everything, "action": "SCMP_ACT_ALLOW", "args": []},
+            {"names": ["setns"], "action": "SCMP_ACT_ALLOW", "args": [], "includes": {"caps": ["CAP_SYS_ADMIN"]}},
+        ],
+    }
+    profile = seccomp.narrowed(base)
+    allowed = {
+        (name, bound["value"] if bound else None)
+        for rule in profile["syscalls"]
+        for name in rule["names"]
+        for bound in (rule.get("args") or [None])
+        if rule["action"] == "SCMP_ACT_ALLOW"
+    }
+    names = {name for name, _ in allowed}
+    assert names == {"read", "openat", "ptrace", "socketpair", "clone", "socket"}
+    assert {value for name, value in allowed if name == "socket"} == set(seccomp.FAMILIES)
+    assert {value for name, value in allowed if name == "clone"} == {seccomp.NAMESPACES}
+    assert all(entry["subArchitectures"] == [] for entry in profile["archMap"])
+    assert seccomp.narrowed(base) == profile
+
+
+def test_without_podman_s_list_of_calls_nothing_is_launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seccomp, "PROFILES", (tmp_path / "none.json",))
+    with pytest.raises(ProviderUnavailable):
+        seccomp.write(tmp_path)
+    assert not doctor.calls_listed().is_ok
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,17 @@
 """The walls between teams, tried from inside a machine as its root."""
 
+import contextlib
+import json
+import os
+import re
 import socket
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
 from forebay.compute.base import Instance
-from forebay.compute.local import LocalProvider
+from forebay.compute.local import LocalProvider, container
 from forebay.compute.local.service import run
 from tests.compute.conftest import Lab
 
@@ -53,6 +58,122 @@ def test_what_a_machine_reaches_and_what_it_does_not(
         ]
         friend = (address_inside(lab, mate), 22)
         assert reached(lab, machine, [*walled, friend]) == [friend]
+
+
+ESCAPES = Path(__file__).with_name("escapes.py")
+REFUSALS = {
+    "EPERM", "EACCES", "EROFS", "ENOENT", "ENOSYS", "EAFNOSUPPORT", "ESRCH", "empty", "none", "inside", "killed",
+    "RTNETLINK answers: Operation not permitted",
+}  # fmt: skip
+
+
+def test_root_of_a_machine_finds_no_way_out(lab: Lab) -> None:
+    machine = lab.launch("escapes")
+    lab.says(machine, f"cat > /root/escapes.py <<'END'\n{ESCAPES.read_text()}\nEND")
+    ended = json.loads(lab.says(machine, "python3 /root/escapes.py"))
+    assert {way: how for way, how in ended.items() if how not in REFUSALS} == {}
+    assert len(ended) > 110
+    ours = "null zero full tty random urandom fd mqueue ptmx pts shm stdin stdout stderr"
+    assert set(lab.says(machine, "ls /dev").split()) == set(ours.split())
+    assert lab.says(machine, "cat /proc/1/environ /proc/self/environ | grep -aoi 'FOREBAY_[A-Z_]*' | sort -u") == (
+        "FOREBAY_AUTHORIZED_KEYS"
+    )
+
+
+def test_every_process_of_a_machine_is_nobody_outside(lab: Lab) -> None:
+    machine = lab.launch("nobody", team=2)
+    network = lab.provider.team_network(2)
+    shell = lab.provider.open_shell("nobody")
+    lab.says(machine, "(setsid sleep 60 >/dev/null 2>&1 &) ; cp /bin/sleep /root/raised; chmod 4755 /root/raised")
+    lab.says(machine, "(setsid setpriv --reuid 65534 --clear-groups /root/raised 60 >/dev/null 2>&1 &)")
+    found = lab.provider.podman.container(container.name_of(lab.provider.tag, "nobody"))
+    assert found is not None
+    folder = Path(f"/proc/{found['State']['Pid']}/ns/pid").readlink()
+    owners = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "ns/pid").readlink() == folder:
+                owners |= set(
+                    re.findall(r"^[UG]id:\t(\d+)\t(\d+)\t(\d+)\t(\d+)$", (process / "status").read_text(), re.M)
+                )
+    numbers = {int(number) for each in owners for number in each}
+    assert len(owners) > 1
+    assert all(network.uid_base <= number < network.uid_base + network.uid_count for number in numbers)
+    shell.close()
+
+
+def test_no_socket_of_the_host_is_reached_by_another_way(lab: Lab, tmp_path: Path) -> None:
+    machine = lab.launch("sockets")
+    gateway = lab.says(machine, "ip route show default").split()[2]
+    name = f"forebay-test-{os.getpid()}"
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as datagrams6,
+        socket.socket(socket.AF_UNIX) as abstract,
+        socket.create_server(("127.0.0.1", 0)) as inner,
+    ):
+        datagrams.bind(("0.0.0.0", 0))
+        datagrams6.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        datagrams6.bind(("::", 0))
+        abstract.bind(f"\0{name}")
+        abstract.listen()
+        port, port6, loopback = (each.getsockname()[1] for each in (datagrams, datagrams6, inner))
+        bridge = lab.provider.team_network(1).bridge
+        address6 = run(["ip", "-6", "-o", "address", "show", "dev", bridge]).stdout.split()[3].split("/")[0]
+        tries = f"""
+import socket
+def told(family, address):
+    with socket.socket(family, socket.SOCK_DGRAM) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        try:
+            s.sendto(b"out", address)
+        except OSError:
+            pass
+for address in {[*addresses_of_the_host(), gateway, "255.255.255.255", "224.0.0.1", "127.0.0.1"]}:
+    told(socket.AF_INET, (address, {port}))
+for address in ("{address6}%eth0", "ff02::1%eth0", "::1"):
+    told(socket.AF_INET6, (address, {port6}))
+for family, address in ((socket.AF_UNIX, "\\0{name}"), (socket.AF_INET, ("127.0.0.1", {loopback}))):
+    with socket.socket(family) as s:
+        try:
+            s.connect(address)
+        except OSError:
+            continue
+        print("connected", address)
+print("tried")
+"""
+        assert lab.says(machine, f"python3 - <<'END'\n{tries}\nEND") == "tried"
+        for each in (datagrams, datagrams6):
+            each.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                each.recv(10)
+
+
+def test_names_are_asked_of_the_configured_resolvers_alone(lab: Lab) -> None:
+    """Also on port 53 no private address answers but those."""
+    machine = lab.launch("names")
+    gateway = lab.says(machine, "ip route show default").split()[2]
+    rules = run(["iptables", "-w", "-t", "mangle", "-S"]).stdout
+    opened = {line.split(" -d ")[1].split("/")[0] for line in rules.splitlines()
+              if lab.provider.tag in line and "--dport 53" in line}  # fmt: skip
+    assert opened == set(lab.provider.walls.resolvers)
+    assert lab.says(machine, "sed -n 's/^nameserver //p' /etc/resolv.conf").split() == list(lab.provider.resolvers)
+    places = [(address, 53) for address in {gateway, "10.1.2.3", "172.16.0.1", "192.168.0.1"} - opened]
+    assert reached(lab, machine, places) == []
+
+
+def test_a_port_open_to_the_world_is_reached_from_there_and_is_no_way_to_another_team(
+    make_lab: Callable[[LocalProvider], Lab], neighbour_provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbour_provider, "listen_on", container.EVERYWHERE)
+    lab = make_lab(neighbour_provider)
+    machine, stranger = lab.launch("one"), lab.launch("stranger", team=2)
+    assert stranger.ssh_port is not None
+    places = [(address, stranger.ssh_port) for address in addresses_of_the_host()]
+    for place in [("127.0.0.1", stranger.ssh_port), places[0]]:
+        with socket.create_connection(place, timeout=5) as connection:
+            assert connection.recv(4) == b"SSH-", place
+    assert reached(lab, machine, places) == []
 
 
 def test_ipv6_does_not_lead_to_the_host(lab: Lab) -> None:

@@ -54,7 +54,23 @@ PAGES: dict[tuple[str, str], Permission] = {
     ("GET", "/t/{slug}/ssh-keys/add"): Permission.manage_ssh_keys,
     ("POST", "/t/{slug}/ssh-keys/add"): Permission.manage_ssh_keys,
     ("GET", "/t/{slug}/ssh-keys/{key_id}/delete"): Permission.manage_ssh_keys,
+    **{
+        (method, f"/t/{{slug}}/team/webhooks{path}"): Permission.manage_webhooks
+        for method, path in (
+            ("GET", ""),
+            ("GET", "/add"),
+            ("POST", "/add"),
+            ("GET", "/{webhook_id}"),
+            ("POST", "/{webhook_id}/test"),
+            ("POST", "/{webhook_id}/enable"),
+            ("POST", "/{webhook_id}/disable"),
+            ("POST", "/{webhook_id}/rotate"),
+            ("GET", "/{webhook_id}/delete"),
+            ("POST", "/{webhook_id}/delete"),
+        )
+    },
     ("POST", "/t/{slug}/ssh-keys/{key_id}/delete"): Permission.manage_ssh_keys,
+    ("GET", "/t/{slug}/settings"): SEE,
     ("GET", "/t/{slug}/team"): SEE,
     ("GET", "/t/{slug}/team/permissions"): SEE,
     ("GET", "/t/{slug}/team/activity"): Permission.read_activity,
@@ -76,6 +92,19 @@ PAGES: dict[tuple[str, str], Permission] = {
     ("POST", "/t/{slug}/team/delete"): Permission.manage_team,
     ("POST", "/t/{slug}/team/invitations/{invitation_id}/resend"): Permission.manage_members,
     ("POST", "/t/{slug}/team/invitations/{invitation_id}/revoke"): Permission.manage_members,
+    ("GET", "/t/{slug}/volumes"): SEE,
+    ("GET", "/t/{slug}/deployments/{deployment_id}/ends"): OPERATE,
+    ("POST", "/t/{slug}/deployments/{deployment_id}/ends"): OPERATE,
+    ("GET", "/t/{slug}/volumes/create"): Permission.manage_volumes,
+    ("GET", "/t/{slug}/volumes/{volume_id}/change"): Permission.manage_volumes,
+    ("GET", "/t/{slug}/volumes/{volume_id}/delete"): Permission.manage_volumes,
+    ("GET", "/t/{slug}/volumes/{volume_id}/attach"): OPERATE,
+    ("GET", "/t/{slug}/volumes/{volume_id}/detach"): OPERATE,
+    ("POST", "/t/{slug}/volumes/create"): Permission.manage_volumes,
+    ("POST", "/t/{slug}/volumes/{volume_id}/change"): Permission.manage_volumes,
+    ("POST", "/t/{slug}/volumes/{volume_id}/delete"): Permission.manage_volumes,
+    ("POST", "/t/{slug}/volumes/{volume_id}/attach"): OPERATE,
+    ("POST", "/t/{slug}/volumes/{volume_id}/detach"): OPERATE,
 }
 
 LEADS_ON = {"/t/{slug}/billing/top-ups/{top_up_id}/pay", "/t/{slug}/billing/card-set-ups/{set_up_id}/page"}

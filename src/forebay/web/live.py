@@ -21,7 +21,8 @@ from sqlalchemy import Connection
 
 from forebay.domain.money import outlook
 from forebay.errors import ForebayError
-from forebay.storage.tables import activity, card_set_ups, deployments, payment_attempts
+from forebay.storage.tables import activity, card_set_ups, deployments, payment_attempts, volumes
+from forebay.storage.tables import volume_attachments as attachments
 from forebay.web.frame import Frame
 from forebay.web.visits import Visit
 
@@ -35,7 +36,7 @@ Marks = dict[str, Any]
 
 
 def marks(connection: Connection, team_id: str) -> Marks:
-    """For each topic something that is another after a change: deployments, money, payments, activity."""
+    """For each topic something that is another after a change: deployments, volumes, money, payments, activity."""
     columns = (
         deployments.c.id,
         deployments.c.status,
@@ -50,7 +51,16 @@ def marks(connection: Connection, team_id: str) -> Marks:
     attempts, set_ups = payment_attempts.c, card_set_ups.c
     charges = sa.select(attempts.id, attempts.state, attempts.page_url).where(attempts.team_id == team_id)
     coming = sa.select(set_ups.id, set_ups.state, set_ups.page_url).where(set_ups.team_id == team_id)
+    stored = connection.execute(
+        sa.select(
+            volumes.c.id, volumes.c.state, volumes.c.made_gb, volumes.c.error, attachments.c.id, attachments.c.state
+        )
+        .select_from(volumes.outerjoin(attachments, attachments.c.volume_id == volumes.c.id))
+        .where(volumes.c.team_id == team_id, volumes.c.gone_at.is_(None))
+        .order_by(volumes.c.id, attachments.c.id)
+    ).all()
     return {
+        "volumes": hash(tuple(tuple(row) for row in stored)),
         "deployments": hash(tuple(tuple(row) for row in machines)),
         "money": outlook.outlooks(connection, [team_id]).get(team_id),
         "payments": [

@@ -8,6 +8,7 @@ from forebay.oidc import open_providers
 from forebay.web import assets
 from forebay.web.account import AccountPages
 from forebay.web.activity import ActivityPages
+from forebay.web.api_keys import ApiKeyPages
 from forebay.web.auto_top_ups import AutoTopUpPages
 from forebay.web.billing import BillingPages
 from forebay.web.cards import CardPages
@@ -26,6 +27,7 @@ from forebay.web.offers import OfferPages
 from forebay.web.overview import OverviewPages
 from forebay.web.palette import PalettePages
 from forebay.web.sent_invitations import SentInvitationPages
+from forebay.web.settings import SettingsPages
 from forebay.web.sign_in import SignInPages
 from forebay.web.sign_up import SignUpPages
 from forebay.web.ssh_keys import SshKeyPages
@@ -35,6 +37,8 @@ from forebay.web.top_ups import TopUpPages
 from forebay.web.transactions import TransactionPages
 from forebay.web.usage import UsagePages
 from forebay.web.visits import Visit
+from forebay.web.volumes import VolumePages
+from forebay.web.webhooks import WebhookPages
 
 
 def build(frame: Frame) -> tuple[list[HTTPRouteHandler], Callable[[], None]]:
@@ -52,18 +56,16 @@ def build(frame: Frame) -> tuple[list[HTTPRouteHandler], Callable[[], None]]:
         *assets.handlers(),
         *SignInPages(frame, labels).handlers(),
         *SignUpPages(frame, labels).handlers(),
-        *AccountPages(frame, labels).handlers(),
-        *NotificationPages(frame).handlers(),
         *InvitationPages(frame).handlers(),
         *CliPages(frame).handlers(),
         *by_provider.handlers(),
-        *dashboard_pages(frame),
+        *dashboard_pages(frame, labels),
     ]
     return pages, by_provider.close
 
 
-def dashboard_pages(frame: Frame) -> list[HTTPRouteHandler]:
-    """The pages of teams, in the order of the navigation."""
+def dashboard_pages(frame: Frame, labels: dict[str, str]) -> list[HTTPRouteHandler]:
+    """The pages of teams, in the order of the navigation, and those of people in their frame."""
     dashboard = Dashboard(frame)
     return [
         *dashboard.handlers(),
@@ -74,11 +76,17 @@ def dashboard_pages(frame: Frame) -> list[HTTPRouteHandler]:
         *LaunchPages(dashboard).handlers(),
         *DeploymentPages(dashboard).handlers(),
         *billing_pages(dashboard),
+        *VolumePages(dashboard).handlers(),
         *SshKeyPages(dashboard).handlers(),
         *MemberPages(dashboard).handlers(),
         *SentInvitationPages(dashboard).handlers(),
         *TeamPages(dashboard).handlers(),
+        *WebhookPages(dashboard).handlers(),
         *ActivityPages(dashboard).handlers(),
+        *SettingsPages(dashboard).handlers(),
+        *AccountPages(dashboard, labels).handlers(),
+        *ApiKeyPages(dashboard).handlers(),
+        *NotificationPages(dashboard).handlers(),
     ]
 
 

@@ -30,6 +30,7 @@ GIGABYTE = 1024**3
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - in the machine
 VOLUMES_AT = "/mnt"
 NOTICE_OPTIONS = ("rw", "nosuid", "nodev", "noexec", "mode=0755", "size=1m")
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - people come from outside
 FRAME_HEADER = 8
 
 KEPT_CAPABILITIES = (
@@ -81,11 +82,13 @@ def volumes_mount(folder: Path | None) -> list[dict[str, Any]]:
 
 def specification(
     spec: LaunchSpec, *, name: str, cloud_id: str, image: str, network: TeamNetwork, port: int, listen_on: str,
-    devices: Sequence[str], resolvers: Sequence[str], forwards: Sequence[PortForward] = (),
-    disk_mounts: Sequence[dict[str, Any]] = (), volumes: Path | None = None,
+    devices: Sequence[str], resolvers: Sequence[str], seccomp: Path,
+    forwards: Sequence[PortForward] = (), disk_mounts: Sequence[dict[str, Any]] = (), volumes: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """The body of Podman's create call."""
     memory = spec.memory_gb * GIGABYTE
+    # Podman forwards what comes to exactly this address: none stands for all of them.
+    host_ip = "" if listen_on == EVERYWHERE else listen_on
     mapping = [{"container_id": 0, "host_id": network.uid_base, "size": network.uid_count}]
     return {
         "name": name,
@@ -111,7 +114,7 @@ def specification(
             {
                 "container_port": forward.internal,
                 "host_port": forward.external,
-                "host_ip": listen_on,
+                "host_ip": host_ip,
                 "protocol": "tcp",
             }
             for forward in (PortForward(external=port, internal=SSH_PORT), *forwards)
@@ -133,6 +136,7 @@ def specification(
         ],
         "cap_drop": ["all"],
         "cap_add": list(KEPT_CAPABILITIES),
+        "seccomp_profile_path": str(seccomp),
         "sysctl": {"net.ipv4.ping_group_range": "0 65535"},
         "devices": [{"path": device} for device in devices],
         "stop_timeout": STOP_SECONDS,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from forebay.compute.base import Finding
-from forebay.compute.local import disks, gpus, image
+from forebay.compute.local import disks, gpus, image, seccomp
 from forebay.compute.local.container import limits
 from forebay.compute.local.service import Service, find_program, run
 
@@ -25,6 +25,7 @@ def examine(service: Service, *, is_root: bool) -> list[Finding]:
         program("runc", "runc", ("/usr/sbin/runc", "/usr/bin/runc")),
         program("netavark", "netavark", ("/usr/lib/podman/netavark", "/usr/libexec/podman/netavark")),
         firewall_usable(),
+        calls_listed(),
         program("mmdebstrap", "mmdebstrap"),
         program("ssh-keyscan", "openssh-client"),
         volumes_kept(),
@@ -90,6 +91,13 @@ def firewall_usable() -> Finding:
     found = "usable" if rules is not None else "refused by the kernel" if installed else "missing"
     remedy = "" if rules is not None else "run as root, with CAP_NET_ADMIN" if installed else install("iptables")
     return Finding(name="iptables", is_ok=rules is not None, found=found, remedy=remedy)
+
+
+def calls_listed() -> Finding:
+    """Whether there is a list of system calls to hold machines to."""
+    path = seccomp.found()
+    remedy = "" if path else install("golang-github-containers-common")
+    return Finding(name="seccomp", is_ok=path is not None, found=str(path or "missing"), remedy=remedy)
 
 
 def controllers() -> Iterator[Finding]:

@@ -23,8 +23,8 @@ PORTS = range(20_000, 30_000)
 
 def place(
     podman: Podman, spec: LaunchSpec, *, name: str, cloud_id: str, image: str, network: TeamNetwork, listen_on: str,
-    gpus: Gpus | None, resolvers: Sequence[str], disk_mounts: Sequence[dict[str, Any]] = (),
-    volumes: Path | None = None,
+    gpus: Gpus | None, resolvers: Sequence[str], seccomp: Path,
+    disk_mounts: Sequence[dict[str, Any]] = (), volumes: Path | None = None,
 ) -> None:  # fmt: skip
     """Create the container; fine if it exists. Raises OutOfStock if the GPUs are taken, Rejected if there are none."""
     if spec.gpu_count and (gpus is None or spec.gpu_type != gpus.gpu_type):
@@ -37,7 +37,7 @@ def place(
         body = specification(
             spec, name=name, cloud_id=cloud_id, image=image, network=network, port=port, forwards=forwards,
             listen_on=listen_on, resolvers=resolvers, devices=gpus.devices(chosen) if gpus else [],
-            disk_mounts=disk_mounts, volumes=volumes,
+            seccomp=seccomp, disk_mounts=disk_mounts, volumes=volumes,
         )  # fmt: skip
         try:
             podman.create(body)

@@ -46,6 +46,7 @@ from forebay.compute.local import (
     inside,
     journal,
     notice,
+    seccomp,
     sessions,
     shell,
     starting,
@@ -99,7 +100,7 @@ class LocalProvider:
         self.cloud_id = cloud_id
         self.tag = tag_of(cloud_id)
         self.address = settings.ssh_host or urlsplit(settings.public_url).hostname or "127.0.0.1"
-        self.listen_on = "127.0.0.1" if loopback(self.address) else "0.0.0.0"  # noqa: S104 - people come from outside
+        self.listen_on = "127.0.0.1" if loopback(self.address) else container.EVERYWHERE
         self.resolvers = resolvers_of(settings)
         self.image = settings.local_image or image.reference()
         self.service = Service(settings.podman, self.tag)
@@ -111,6 +112,7 @@ class LocalProvider:
             cloud_init=True,
             pause=True,
             live_keys=True,
+            any_size=True,
             session_ends=True,
             ports=True,
             terminal=True,
@@ -184,6 +186,7 @@ class LocalProvider:
                     place(
                         self.podman, spec, name=name, cloud_id=self.cloud_id, image=self.image, network=network,
                         listen_on=self.listen_on, gpus=self.gpus, resolvers=self.resolvers,
+                        seccomp=seccomp.write(self.service.folder),
                         disk_mounts=self.disks.make(
                             spec.deployment_id, spec.storage_gb, network.uid_base, spec.hostname, self.resolvers
                         ),
