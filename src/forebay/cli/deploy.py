@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forebay.cli.completion import offer_names
+from forebay.cli.completion import offer_names, volume_names
 from forebay.cli.deployments import await_running, tell_how_it_is
 from forebay.cli.ending import REFUSED, USAGE, end
 from forebay.cli.figures import dollars
 from forebay.cli.here import Here, Yes, command, visible
 from forebay.cli.orders import Asker, cloud_init_of, file_of, key_of, labels_of, offer_of, one_of, team_of
 from forebay.cli.schedules import AutoStop, AutoStopAction, MaxCost, TerminateAt, ends_wished
+from forebay.cli.volumes import volume_of
 
 if TYPE_CHECKING:
     from forebay.client import Reply
@@ -61,6 +62,13 @@ def deploy(
     port: Annotated[
         list[int] | None, typer.Option(help="A TCP port to be reached from outside; may be given several times.")
     ] = None,
+    volume: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A volume to come up with, at /mnt/NAME, by name or id; may be given several times.",
+            autocompletion=volume_names,
+        ),
+    ] = None,
     cloud_init: Annotated[
         Path | None, typer.Option(help="First boot: a file of cloud-config.", exists=True, dir_okay=False)
     ] = None,
@@ -97,6 +105,7 @@ def deploy(
         "name": name,
         "labels": labels_of(label),
         "ports": port or None,
+        "volume_ids": [volume_of(here, each).id for each in volume or ()] or None,
         "cloud_init": cloud_init_of(cloud_init),
         **ends_wished(max_cost, terminate_at, auto_stop, auto_stop_action),
     }
@@ -180,6 +189,8 @@ def again(order: Mapping[str, Any], key: str, files: Mapping[str, object]) -> li
         words += ["--label", f"{label}={value}"]
     for number in order["ports"] or ():
         words += ["--port", str(number)]
+    for volume_id in order["volume_ids"] or ():
+        words += ["--volume", volume_id]
     for option, file in files.items():
         if file is not None and option not in words:
             words += [option, str(file)]
