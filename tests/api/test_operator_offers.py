@@ -277,3 +277,6 @@ def test_providers_say_how_they_are(desk: Desk) -> None:
         True, f"{since + timedelta(seconds=60):%Y-%m-%dT%H:%M:%SZ}", 0,
     )  # fmt: skip
     assert up["pools"][0]["free"]["gpus"] == 100_000
+    metrics = cloud.send("GET", "/metrics", peer="127.0.0.1").body.decode()
+    assert 'forebay_provider_reachable{provider="memory"} 1.0' in metrics
+    assert 'forebay_pool_taken_gpus{pool="memory/house"} 0.0' in metrics

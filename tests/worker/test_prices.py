@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from forebay.domain.machines import discounts, offer_changes, price_changes
+from forebay.domain.machines import audit, discounts, offer_changes, price_changes
 from forebay.domain.machines.deployments import Status
 from forebay.domain.machines.discounts import Wish
 from forebay.storage import tables
@@ -254,3 +254,18 @@ def test_it_can_be_cut_off_at_any_step(stage: Stage) -> None:
             .having(sa.func.count() > 1)
         ).all()
     assert twice == []
+
+
+def test_the_audit_finds_a_rise_without_its_notice_and_a_rate_that_nobody_said(stage: Stage) -> None:
+    team = stage.team(dollars=5000)
+    machine = stage.running(team)
+    say(stage, rate_micros=2 * HOUR)
+    stage.check()
+    notices, deployments = tables.price_notices, tables.deployments
+    with stage.database.begin() as connection:
+        soon = stage.clock.now() + timedelta(days=6)
+        connection.execute(sa.update(notices).values(effective_at=soon))
+        connection.execute(sa.update(deployments).where(deployments.c.id == machine).values(rate_micros=1))
+        found = [(each.check, each.sentence) for each in audit.run(connection)]
+    assert [name for name, _ in found] == ["prices", "prices"]
+    assert all(machine in text for _, text in found)
