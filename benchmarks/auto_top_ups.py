@@ -1,8 +1,10 @@
 """Auto top-up of 1,000 teams with ten machines each: how soon a charge is claimed once the cycle has found the balance
 too low, how fast cards are charged, and what that costs the cycle.
 
-A whole worker runs, as in `forebay serve`, on Stripe's stand-in. The peer is the stand-in alone, asked for the same
-payments by as many hands, with no books behind it. A cycle during the charges is measured beside one without any.
+A whole worker runs, as in `forebay serve`, on Stripe's stand-in. The peer is the least that charges a card safely: as
+many hands, the same requests to the stand-in, and the bare driver that keeps claim, payment and outcome, each durably,
+before the next step. It has no books, no decisions and no mails. A cycle during the charges is measured beside one
+without any. Stripe itself takes 100 requests a second (https://docs.stripe.com/rate-limits), and a charge is two.
 """
 
 import sqlite3
@@ -11,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -41,6 +44,7 @@ AMOUNT_MICROS = 50_000_000
 LONGEST_SECONDS = 180
 POLL_SECONDS = 0.002
 
+WRITING = threading.Lock()
 Saved = tuple[str, str]
 """The processor's ids of a customer and a card."""
 
@@ -50,10 +54,10 @@ def run() -> Iterator[Figure]:
     with servers.stripe_world() as world, tempfile.TemporaryDirectory(prefix="forebay-bench-") as name:
         account = world.account()
         bank = StripeBank(account)
-        with ThreadPoolExecutor(HANDS) as hands:
+        with ThreadPoolExecutor(HANDS) as hands, closing(bare_books(Path(name) / "bare.db")) as books:
             saved = list(hands.map(lambda number: save(bank, number), range(TEAMS)))
             began = time.perf_counter()
-            list(hands.map(lambda number: charge(bank, number, saved[number]), range(TEAMS)))
+            list(hands.map(lambda number: charge(bank, books, number, saved[number]), range(TEAMS)))
             bare = TEAMS / (time.perf_counter() - began)
         bank.close()
         settings = Settings(
@@ -74,8 +78,17 @@ def save(bank: StripeBank, number: int) -> Saved:
     return customer_id, card.payment_method_id
 
 
-def charge(bank: StripeBank, number: int, saved: Saved) -> None:
-    """What Forebay asks of the processor for one charge."""
+def bare_books(path: Path) -> sqlite3.Connection:
+    """One table, kept as durably as Forebay keeps its own."""
+    books = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+        books.execute(f"PRAGMA {pragma}")
+    books.execute("CREATE TABLE attempts (id INTEGER PRIMARY KEY, payment TEXT, state TEXT)")
+    return books
+
+
+def charge(bank: StripeBank, books: sqlite3.Connection, number: int, saved: Saved) -> None:
+    """Claim, ask, note, ask, note."""
     order = Order(
         amount_micros=AMOUNT_MICROS,
         customer_id=saved[0],
@@ -83,8 +96,17 @@ def charge(bank: StripeBank, number: int, saved: Saved) -> None:
         description="50.00 credits",
         marks={"number": str(number)},
     )
+    keep(books, "INSERT INTO attempts VALUES (?, '', 'claimed')", number)
     made = bank.processor.create_payment(order, key=f"payment {number}")
+    keep(books, "UPDATE attempts SET payment = ?, state = 'created' WHERE id = ?", made.id, number)
     bank.processor.confirm(made.id, key=f"confirm {number}")
+    keep(books, "UPDATE attempts SET state = 'succeeded' WHERE id = ?", number)
+
+
+def keep(books: sqlite3.Connection, statement: str, *values: Any) -> None:
+    """Execute one statement, and commit it."""
+    with WRITING:
+        books.execute(statement, values)
 
 
 class Measurement:
@@ -146,10 +168,11 @@ class Measurement:
             f"one claimed after {', '.join(f'{1000 * seconds:.0f}' for seconds in alone)} ms; "
             f"{TEAMS - ALONE} at once in {claimed:.1f} s"
         )
-        note(f"{rate:.0f} charges/s; the stand-in alone {bare:.0f} charges/s")
+        note(f"{rate:.0f} charges/s; the least that is safe {bare:.0f} charges/s")
         note(f"a cycle takes {median(quiet):.2f} s, and {median(busy):.2f} s while cards are charged")
         yield Figure("auto-top-up-claim-seconds", max(alone), "s", "<=", 1)
         yield Figure("auto-top-up-1000-claims-seconds", claimed, "s", "<=", 10)
+        yield Figure("auto-top-up-charges-rate", rate, "/s", ">=", 50)
         yield Figure("auto-top-up-charges-ratio", rate / bare, "x", ">=", 0.5)
         yield Figure("auto-top-up-cycle-ratio", median(quiet) / median(busy), "x", ">=", 0.5)
 

@@ -4,17 +4,13 @@ Everything else gets what it needs from here.
 """
 
 import fcntl
-import ipaddress
 import logging
 import os
-import secrets
 import signal
-import socket
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -27,13 +23,15 @@ from forebay.domain.machines.deployments import Limits
 from forebay.domain.money import card_set_ups, ledger, low_balance, payment_attempts
 from forebay.domain.money.receipts import Seller
 from forebay.domain.people import credentials, webhook_deliveries
-from forebay.domain.people.public_addresses import Walls
+from forebay.domain.people.public_addresses import walls_of
+from forebay.host import listen, make_private_folder, public_url, read_secret_key, this_host
 from forebay.outside import Outside
 from forebay.payments.base import PaymentProcessor
 from forebay.settings import InvalidSetting, Settings
 from forebay.storage import migrations
 from forebay.storage.database import Database, Lease
 from forebay.storage.tables import cloud, leases, offers
+from forebay.worker import catalogue
 from forebay.worker.auto_top_ups import AutoTopUpReconciler
 from forebay.worker.cards import CardReconciler
 from forebay.worker.catalogue import OfferReconciler
@@ -49,6 +47,8 @@ from forebay.worker.notifications import NotificationReconciler
 from forebay.worker.payment_events import PaymentEventReconciler
 from forebay.worker.payments import PaymentReconciler
 from forebay.worker.planned_ends import PlannedEndReconciler
+from forebay.worker.prices import PriceReconciler
+from forebay.worker.reclaims import ReclaimReconciler
 from forebay.worker.sightings import SightingReconciler
 from forebay.worker.ssh_keys import SshKeyReconciler
 from forebay.worker.ssh_probe import answers
@@ -88,7 +88,7 @@ class Forebay:
         self.sender = mail.sender(settings)
         self.worker: Worker | None = None
         self.providers: Mapping[str, Provider] = {}
-        self.looks = ProviderLooks(self.providers_to_look)
+        self.looks = ProviderLooks(lambda: self.providers)
         self.processor: PaymentProcessor | None = None
         self.public_url = public_url(settings, settings.port)
 
@@ -124,6 +124,7 @@ class Forebay:
 
     def check_providers(self) -> None:
         """Refuse names of no provider, and local machines on a second host. Raises InvalidSetting, Conflict."""
+        catalogue.read_offers_file(self.settings)
         for name in self.settings.providers:
             if name not in PROVIDERS:
                 raise InvalidSetting(f"FOREBAY_PROVIDERS: there is no provider {name!r}")
@@ -140,20 +141,15 @@ class Forebay:
         if self.settings.takes_cards:
             self.open_processor()
 
-    def providers_to_look(self) -> Mapping[str, Provider]:
-        """The providers of this process. One without a worker makes its own, as far as their machines are here."""
-        if not self.providers and self.worker is None:
-            self.providers = {
-                name: PROVIDERS[name](self.settings, self.cloud_id)
-                for name in self.settings.providers
-                if name in PROVIDERS and (name != "local" or self.is_local_host())
-            }
-        return self.providers
-
-    def is_local_host(self) -> bool:
-        """Whether local machines run on this host."""
+    def open_providers_to_look(self) -> None:
+        """Where somebody else is the worker: make the providers whose machines are here, to look into those."""
         with self.database.read() as connection:
-            return local_host.is_here(connection, this_host())
+            is_local = local_host.is_here(connection, this_host())
+        self.providers = {
+            name: PROVIDERS[name](self.settings, self.cloud_id)
+            for name in self.settings.providers
+            if name in PROVIDERS and (name != "local" or is_local)
+        }
 
     def build_worker(self, more: tuple[Reconciler, ...] = ()) -> Worker:
         """All reconcilers. `open_providers` comes first."""
@@ -163,9 +159,10 @@ class Forebay:
         sightings = SightingReconciler(
             database, self.providers, clock, guard, end_orphans=settings.end_orphans, nudge=self.nudge
         )
+        prices = PriceReconciler(database, clock, guard, nudge=self.nudge)
         self.worker = Worker(
             [
-                OfferReconciler(database, self.providers, clock, nudge=self.nudge),
+                OfferReconciler(database, self.providers, clock, settings=settings, nudge=self.nudge),
                 DeploymentReconciler(
                     database,
                     self.providers,
@@ -176,6 +173,8 @@ class Forebay:
                     nudge=self.nudge,
                 ),
                 sightings,
+                prices,
+                ReclaimReconciler(database, self.providers, clock, nudge=self.nudge),
                 CycleReconciler(
                     database,
                     clock,
@@ -183,6 +182,7 @@ class Forebay:
                     guard,
                     cycle_seconds=settings.cycle_seconds,
                     rules=low_balance.rules_of(settings, self.public_url),
+                    prices=prices,
                     nudge=self.nudge,
                 ),
                 VolumeReconciler(database, self.providers, clock, nudge=self.nudge),
@@ -207,7 +207,7 @@ class Forebay:
     def telling_reconcilers(self) -> list[Reconciler]:
         """What brings the news: to people by mail, to programs by webhook."""
         what = self.database, self.clock
-        outside = Outside(walls(self.settings))
+        outside = Outside(walls_of(self.settings))
         weekly = WeeklyReportReconciler(*what, public_url=self.public_url, nudge=self.nudge)
         return [
             *([weekly] if self.settings.weekly_report else []),
@@ -284,17 +284,6 @@ class Forebay:
             self.folder_lock.close()
 
 
-def this_host() -> str:
-    """What tells this machine from others, and lets a person know it: its name and the id of its installation."""
-    path = Path("/etc/machine-id")
-    return f"{socket.gethostname()} {path.read_text().strip() if path.exists() else ''}".strip()
-
-
-def walls(settings: Settings) -> Walls:
-    """Where webhooks may lead."""
-    return Walls(settings.webhook_open_networks, settings.webhook_allow_http)
-
-
 def make_stripe(settings: Settings) -> PaymentProcessor:
     """Who charges cards. Its library takes a second to load: only those wait who take cards."""
     from forebay.payments.stripe import StripeProcessor
@@ -320,59 +309,6 @@ def build_image(settings: Settings, say: Callable[[str], None]) -> None:
 
     if "local" in settings.providers and not settings.local_image:
         image.build(Service(settings.podman, tag_of("")), say)
-
-
-def make_private_folder(folder: Path) -> None:
-    """The data folder, for its owner alone."""
-    if not folder.exists():
-        folder.mkdir(parents=True, mode=0o700)
-
-
-def read_secret_key(settings: Settings) -> bytes:
-    """The key under which credentials are hashed: the setting, or a file in the data folder that is made once."""
-    if settings.secret_key:
-        return settings.secret_key.encode()
-    path = settings.data_dir / "secret.key"
-    if not path.exists():
-        partial = path.with_name(f"secret.key.{os.getpid()}")
-        partial.touch(mode=0o600)
-        partial.write_text(secrets.token_hex(32) + "\n")
-        with suppress(FileExistsError):
-            os.link(partial, path)
-        partial.unlink()
-    return path.read_text().strip().encode()
-
-
-def public_url(settings: Settings, port: int) -> str:
-    """The address that links are made from: the setting, or where the server listens."""
-    if settings.public_url:
-        return settings.public_url.rstrip("/")
-    host = settings.host
-    with suppress(ValueError):
-        address = ipaddress.ip_address(host)
-        if address.is_unspecified:
-            host = "127.0.0.1" if address.version == 4 else "[::1]"
-        elif address.version == 6:
-            host = f"[{host}]"
-    return f"http://{host}:{port}"
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """The listening socket, bound before anything else is done, so that an address in use is found at once.
-
-    Raises InvalidSetting if it can't be had.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Said in full, as the event loop asks for it before it turns off waiting for more to send (TCP_NODELAY).
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host.strip("[]"), port))
-        listener.listen(2048)
-    except OSError as reason:
-        listener.close()
-        raise InvalidSetting(f"can't listen on {host} port {port}: {reason.strerror or reason}") from None
-    return listener
 
 
 def build_api(forebay: Forebay, url: str) -> tuple["Litestar", "Door"]:
@@ -468,6 +404,7 @@ def serve(forebay: Forebay, *, has_worker: bool, ready: Callable[[str], None]) -
                 forebay.open_providers(url)
                 forebay.build_worker((housekeeping,))
             else:
+                forebay.open_providers_to_look()
                 forebay.worker = Worker([housekeeping], forebay.clock)
             forebay.start_worker()
         except Exception as error:

@@ -182,7 +182,10 @@ class Outside:
         """The status that was answered. Raises Refused and what httpcore raises."""
         network = WalledNetwork(self.walls, Deadline(self.deadline_seconds), self.resolve, self.is_ours)
         url = httpcore.URL(scheme=to.scheme, host=to.host, port=to.port, target=to.path)
-        lines = {"connection": "close", "content-length": str(len(body)), **headers}
+        host = f"[{to.host}]" if ":" in to.host else to.host
+        usual = to.port == {"https": 443, "http": 80}[to.scheme]
+        own = {"host": host if usual else f"{host}:{to.port}", "connection": "close", "content-length": str(len(body))}
+        lines = {**own, **headers}
         context = self.tls if to.scheme == "https" else None
         with (
             httpcore.ConnectionPool(context, max_connections=1, network_backend=network) as pool,

@@ -117,6 +117,12 @@ class Settings:
     )
 
     providers: tuple[str, ...] = setting(("local",), "Providers to use: `local`, or none.")
+    offers_file: str = setting(
+        "", "TOML file with offers and prices, which win over all else; see docs/operating.md. The same on all workers."
+    )
+    reclaim_notice_seconds: int = setting(
+        120, "Seconds of notice that a spot machine gets before it is taken back, if no other are named."
+    )
     end_orphans: bool = setting(
         False,
         "End instances that carry this cloud's mark but have no record. Otherwise they are reported to the operator.",
@@ -166,6 +172,9 @@ class Settings:
         "https://api.stripe.com", "Address of Stripe's API. Plain http only on this machine's loopback: for tests."
     )
     company_name: str = setting("", "Who sells the credits, as it stands on receipts and statements.")
+    support_contact: str = setting(
+        "", "Where people who need an answer turn to, as pages show it: an address, a number."
+    )
     company_vat_number: str = setting("", "The VAT number of whoever sells them; on receipts and statements if set.")
 
     body_limit_bytes: int = setting(1024 * 1024, "Largest request body.")
@@ -255,6 +264,7 @@ MOST = {
     "low_balance_late_hours": 24 * 365,
     "top_up_wait_seconds": 86400,
     "disk_grace_days": 3650,
+    "reclaim_notice_seconds": 86400,
     "local_volume_gb_nanos": 1_000_000_000,
     "local_volumes_gb": 1_000_000,
 }

@@ -109,6 +109,25 @@ POST /api/operator/teams/{team_id}/freeze  401 401 401 403 403 403 403 403 403 4
 POST /api/operator/teams/{team_id}/unfreeze  401 401 401 403 403 403 403 403 403 403 403 403 403 403 409
 DELETE /api/operator/teams/{team_id}  401 401 401 403 403 403 403 403 403 403 403 403 403 403 409
 POST /api/operator/deployments/{deployment_id}/terminate  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+GET /api/operator/offers  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+POST /api/operator/offers  401 401 401 403 403 403 403 403 403 403 403 403 403 403 201
+PATCH /api/operator/offers/{offer_id}  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+DELETE /api/operator/offers/{offer_id}  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+GET /api/operator/offers/{offer_id}/history  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+GET /api/operator/restrictions  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+PUT /api/operator/stock  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+DELETE /api/operator/stock  401 401 401 403 403 403 403 403 403 403 403 403 403 403 404
+PUT /api/operator/maintenance  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+DELETE /api/operator/maintenance  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+GET /api/operator/pools  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+GET /api/operator/capacity  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+GET /api/operator/discounts  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+POST /api/operator/teams/{team_id}/discounts  401 401 401 403 403 403 403 403 403 403 403 403 403 403 201
+POST /api/operator/discounts/{discount_id}/end  401 401 401 403 403 403 403 403 403 403 403 403 403 403 404
+GET /api/operator/providers  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+GET /api/operator/orphans  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
+POST /api/operator/orphans/{provider}/{instance_id}/end  401 401 401 403 403 403 403 403 403 403 403 403 403 403 404
+POST /api/operator/deployments/{deployment_id}/reclaim  401 401 401 403 403 403 403 403 403 403 403 403 403 403 409
 GET /api/operator/activity  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
 GET /api/operator/alerts  401 401 401 403 403 403 403 403 403 403 403 403 403 403 200
 
@@ -234,6 +253,15 @@ UNDECLARED = {
             "/cli",
             "/t",
             "/teams/new",
+            "/account/profile",
+            "/account/teams",
+            "/account/billing",
+            "/account/delete",
+            "/account/api-keys",
+            "/account/api-keys/new",
+            "/account/api-keys/{key_id}/change",
+            "/account/api-keys/{key_id}/rotate",
+            "/account/api-keys/{key_id}/revoke",
         )
     },
     **{
@@ -256,6 +284,17 @@ UNDECLARED = {
             "/account/identities/disconnect",
             "/account/notifications",
             "/teams/new",
+            "/account/password",
+            "/account/name",
+            "/account/email",
+            "/account/email/cancel",
+            "/account/export",
+            "/account/delete",
+            "/account/api-access",
+            "/account/api-keys/new",
+            "/account/api-keys/{key_id}/change",
+            "/account/api-keys/{key_id}/rotate",
+            "/account/api-keys/{key_id}/revoke",
         )
     },
     ("GET", "/healthz"): "whether the server works; nothing of anyone's",

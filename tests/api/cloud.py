@@ -17,13 +17,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from forebay.api import route, server
-from forebay.app import Forebay, build_api, listen, server_config
+from forebay.app import Forebay, build_api, server_config
 from forebay.compute.memory import POOL, MemoryProvider
 from forebay.domain.machines import ssh_keys
 from forebay.domain.money import ledger
 from forebay.domain.money.teams import create as new_team
 from forebay.domain.people import accounts, api_keys, sessions, teams
 from forebay.domain.people.roles import MemberMode, Role
+from forebay.host import listen
 from forebay.settings import Settings
 from forebay.storage.tables import activity, deployments, memberships, volumes
 from forebay.worker.deployments import DeploymentReconciler

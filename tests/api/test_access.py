@@ -10,6 +10,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from forebay.api.route import Needs, Route
+from forebay.domain.machines import offer_changes, restrictions
+from forebay.domain.machines.offer_terms import Terms
 from forebay.domain.money import cards
 from forebay.domain.people import webhooks
 from forebay.domain.people.roles import MemberMode, Permission, Role
@@ -166,6 +168,16 @@ def made_card(attempt: Attempt) -> str:
         return cards.add(connection, attempt.team, facts, created_by=None, now=now).id
 
 
+def own_offer(attempt: Attempt) -> str:
+    """The id of an offer of the operator's own."""
+    offer_id = f"memory-own-{next(numbers)}"
+    terms = Terms(provider="memory", pool="house", name="Own", vcpus=1, memory_gb=1, storage_gb=1, rate_micros=1)
+    with attempt.cloud.database.begin() as connection:
+        now = attempt.cloud.clock.now()
+        offer_changes.create(connection, None, offer_id, terms, reason="x", now=now, by="a test")
+    return offer_id
+
+
 def made_webhook(attempt: Attempt) -> str:
     """The team's only one: there is a limit."""
     with attempt.cloud.database.begin() as connection:
@@ -199,6 +211,9 @@ PARAMETERS: dict[str, Callable[[Attempt], str]] = {
     "deployment_id": Attempt.machine,
     "volume_id": lambda attempt: str(attempt.cloud.volume(attempt.scene.owner, attempt.team)["id"]),
     "team_id": lambda attempt: attempt.team,
+    "discount_id": lambda attempt: ABSENT,
+    "provider": lambda attempt: "memory",
+    "instance_id": lambda attempt: ABSENT,
     "cluster_id": lambda attempt: ABSENT,
     "session_id": made_session,
     "passkey_id": made_passkey,
@@ -213,6 +228,22 @@ PARAMETERS: dict[str, Callable[[Attempt], str]] = {
     "top_up_id": lambda attempt: ABSENT,
     "month": lambda attempt: attempt.cloud.clock.now().strftime("%Y-%m"),
 }
+OWN = {
+    "provider": "memory", "pool": "house", "name": "New", "vcpus": 1, "memory": 1, "storage": 1, "price": 1,
+    "reason": "x",
+}  # fmt: skip
+
+
+def under_maintenance(attempt: Attempt) -> Any:
+    """What ends the maintenance that there is."""
+    with attempt.cloud.database.begin() as connection:
+        now = attempt.cloud.clock.now()
+        restrictions.begin_maintenance(
+            connection, None, "offer", "memory-minimum", until_at=None, reason="x", now=now, by="a test"
+        )
+    return {"scope": "offer", "subject": "memory-minimum", "reason": "x"}
+
+
 BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ("POST", "/api/teams/{team_id}/credit-moves"): lambda attempt: {"toTeamId": attempt.scene.owner.team, "amount": 1},
     ("POST", "/api/auth/sign-up"): lambda _: {"email": "new@example.org", "name": "N", "password": "long enough"},
@@ -255,6 +286,17 @@ BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ("POST", "/api/operator/teams/{team_id}/unfreeze"): lambda _: {"reason": "x"},
     ("DELETE", "/api/operator/teams/{team_id}"): lambda _: {"reason": "x"},
     ("POST", "/api/operator/deployments/{deployment_id}/terminate"): lambda _: {"reason": "x"},
+    ("POST", "/api/operator/deployments/{deployment_id}/reclaim"): lambda _: {"reason": "x"},
+    ("POST", "/api/operator/orphans/{provider}/{instance_id}/end"): lambda _: {"reason": "x"},
+    ("POST", "/api/operator/discounts/{discount_id}/end"): lambda _: {"reason": "x"},
+    ("POST", "/api/operator/teams/{team_id}/discounts"): lambda _: {"percent": 5, "reason": "x"},
+    ("POST", "/api/operator/offers"): lambda _: OWN | {"id": f"memory-new-{next(numbers)}"},
+    ("PATCH", "/api/operator/offers/{offer_id}"): lambda _: {"name": "Renamed", "reason": "x"},
+    ("DELETE", "/api/operator/offers/{offer_id}"): lambda _: {"reason": "x"},
+    ("PUT", "/api/operator/stock"): lambda _: {"scope": "offer", "subject": "memory-gpu", "most": 9, "reason": "x"},
+    ("DELETE", "/api/operator/stock"): lambda _: {"scope": "offer", "subject": "memory-minimum", "reason": "x"},
+    ("PUT", "/api/operator/maintenance"): lambda _: {"scope": "offer", "subject": "memory-gpu", "reason": "x"},
+    ("DELETE", "/api/operator/maintenance"): under_maintenance,
     ("PUT", "/api/teams/{team_id}/auto-top-up"): lambda _: {"isOn": False},
     ("PUT", "/api/me/notifications"): lambda _: {"kinds": {"report.weekly": False}},
     ("POST", "/api/teams/{team_id}/webhooks"): lambda _: WEBHOOK,
@@ -302,6 +344,8 @@ def ask(attempt: Attempt, route: Route) -> int:
     if "{key_id}" in path:
         made = made_key if "api-keys" in path else Attempt.ssh_key
         path = path.replace("{key_id}", made(attempt))
+    if "/operator/" in path and "{offer_id}" in path:
+        path = path.replace("{offer_id}", own_offer(attempt))
     for name, make in PARAMETERS.items():
         if f"{{{name}}}" in path:
             path = path.replace(f"{{{name}}}", make(attempt))

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from forebay.api.route import Route
+from forebay.domain.machines import offer_changes, orphans
 from forebay.domain.money import auto_top_up_terms, cards
 from forebay.domain.money.auto_top_up_terms import Terms
 from forebay.domain.people.access import Caller, TeamContext
@@ -37,6 +38,7 @@ Request = tuple[str | None, str, Any]
 """Who asks, for which path, with what body."""
 
 WHY = {"reason": "an inquiry"}
+SUBJECT = {"scope": "offer", "subject": "memory-minimum", "reason": "an inquiry"}
 SKIPPED = {
     ("POST", "/api/auth/sign-up"): "a stranger's wish: nothing is recorded before the address is proved",
     ("POST", "/api/auth/forgot-password"): "a stranger's wish; what the link does is recorded",
@@ -237,13 +239,51 @@ class Acts:
         made = self.cloud.post(path, credential, body).ok(201)
         return f"teams/{self.team}/grants/{made['transferId']}/take-back"
 
+    def reclaim(self) -> Request:
+        with self.cloud.database.begin() as connection:
+            now = self.cloud.clock.now()
+            said = {"spot_rate_micros": 1000}
+            offer_changes.change(connection, None, "memory-small", said, reason="x", now=now, by="a test")
+        machine = self.cloud.running(self.olga, self.team, instanceType="SPOT")["id"]
+        return self.by_operator(f"deployments/{machine}/reclaim", WHY)
+
+    def end_orphan(self) -> Request:
+        with self.cloud.database.begin() as connection:
+            orphans.note(connection, "memory", {"stray": ("", "running")}, now=self.cloud.clock.now())
+        return self.by_operator("orphans/memory/stray/end", WHY)
+
+    def discount(self) -> tuple[str, Any]:
+        return f"teams/{self.team}/discounts", {"percent": "12.5", **WHY}
+
+    def end_discount(self) -> Request:
+        credential, path, body = self.by_operator(*self.discount())
+        made = self.cloud.post(path, credential, body).ok(201)
+        return self.by_operator(f"discounts/{made['id']}/end", WHY)
+
+    def own_offer(self) -> Any:
+        size = {"vcpus": 1, "memory": 1, "storage": 1}
+        named = {"id": f"memory-own-{self.team}", "provider": "memory", "pool": "house", "name": "Own"}
+        return {"price": 1, **size, **named, **WHY}
+
+    def offered(self) -> str:
+        body = self.own_offer()
+        self.cloud.post("/api/operator/offers", self.otto.session, body).ok(201)
+        return f"offers/{body['id']}"
+
+    def held_back(self, kind: str, more: Any) -> Request:
+        self.cloud.send("PUT", f"/api/operator/{kind}", self.otto.session, SUBJECT | more).ok()
+        return self.by_operator(kind, SUBJECT)
+
     def frozen(self, team: str | None = None) -> str:
         team = team or self.team
         self.cloud.post(f"/api/operator/teams/{team}/freeze", self.otto.session, WHY).ok()
         return f"teams/{team}"
 
 
-OPERATORS_LOOK = ("users", "api-access", "teams", "activity", "alerts")
+OPERATORS_LOOK = (
+    "users", "api-access", "teams", "activity", "alerts", "offers", "restrictions", "pools", "capacity", "discounts",
+    "providers", "orphans", "offers/memory-small/history",
+)  # fmt: skip
 HOW: dict[tuple[str, str], Callable[[Acts], Request]] = {
     ("POST", "/api/auth/verify"): Acts.verify,
     ("POST", "/api/auth/sign-in"): Acts.sign_in,
@@ -368,7 +408,10 @@ HOW: dict[tuple[str, str], Callable[[Acts], Request]] = {
     ("POST", "/api/deployments/{deployment_id}/start"): lambda acts: acts.mine(
         f"{acts.machine(is_stopped=True)}/start"
     ),
-    **{("GET", f"/api/operator/{noun}"): partial(Acts.by_operator, path=noun) for noun in OPERATORS_LOOK},
+    **{
+        ("GET", f"/api/operator/{noun.replace('memory-small', '{offer_id}')}"): partial(Acts.by_operator, path=noun)
+        for noun in OPERATORS_LOOK
+    },
     ("GET", "/api/operator/teams/{team_id}"): lambda acts: acts.by_operator(f"teams/{acts.team}"),
     ("POST", "/api/operator/api-access/{user_id}"): lambda acts: acts.by_operator(
         f"api-access/{acts.mia.id}", {"decision": "refused", "reason": "x"}
@@ -391,6 +434,19 @@ HOW: dict[tuple[str, str], Callable[[Acts], Request]] = {
     ("POST", "/api/operator/deployments/{deployment_id}/terminate"): lambda acts: acts.by_operator(
         f"{acts.machine().removeprefix('/api/')}/terminate", WHY
     ),
+    ("POST", "/api/operator/deployments/{deployment_id}/reclaim"): Acts.reclaim,
+    ("POST", "/api/operator/orphans/{provider}/{instance_id}/end"): Acts.end_orphan,
+    ("POST", "/api/operator/teams/{team_id}/discounts"): lambda acts: acts.by_operator(*acts.discount()),
+    ("POST", "/api/operator/discounts/{discount_id}/end"): Acts.end_discount,
+    ("POST", "/api/operator/offers"): lambda acts: acts.by_operator("offers", acts.own_offer()),
+    ("PATCH", "/api/operator/offers/{offer_id}"): lambda acts: acts.by_operator(
+        "offers/memory-gpu", {"name": "A GPU"} | WHY
+    ),
+    ("DELETE", "/api/operator/offers/{offer_id}"): lambda acts: acts.by_operator(acts.offered(), WHY),
+    ("PUT", "/api/operator/stock"): lambda acts: acts.by_operator("stock", SUBJECT | {"most": 5}),
+    ("DELETE", "/api/operator/stock"): lambda acts: acts.held_back("stock", {"most": 5}),
+    ("PUT", "/api/operator/maintenance"): lambda acts: acts.by_operator("maintenance", SUBJECT),
+    ("DELETE", "/api/operator/maintenance"): lambda acts: acts.held_back("maintenance", {}),
 }
 """How each succeeds."""
 

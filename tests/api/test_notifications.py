@@ -2,12 +2,13 @@
 
 import email
 import email.policy
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 import sqlalchemy as sa
 
+from forebay.api.notifications import KindName
 from forebay.compute.base import Rejected
 from forebay.domain.machines.stock_watches import MOST_WATCHES
 from forebay.domain.people.notification_kinds import MEANINGS, Kind
@@ -78,7 +79,7 @@ def test_each_kind_is_switched_off_and_on_by_each_person(cloud: Cloud) -> None:
     pat, mia = cloud.person(), cloud.person("Mia")
     shown = switch(cloud, pat, deployment__running=False, report__weekly=False).ok()
     assert {each["kind"] for each in shown["kinds"] if not each["isOn"]} == {"deployment.running", "report.weekly"}
-    assert [each["kind"] for each in shown["kinds"]] == list(Kind)
+    assert [each["kind"] for each in shown["kinds"]] == list(Kind) == list(get_args(KindName))
     assert all(each["says"] and each["goesTo"] for each in shown["kinds"])
     for person in (pat, mia):
         cloud.running(person, name="heron")

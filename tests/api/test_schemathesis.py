@@ -40,6 +40,10 @@ def configuration(cloud: Cloud, pat: Person) -> str:
             "include-name = 'GET /api/ssh-keys/{key_id}'",
             f"parameters = {{ 'path.key_id' = '{cloud.ssh_key(pat.team, pat)}' }}",
             "[[operations]]",
+            "include-path-regex = '^/api/volumes/.volume_id.(/(attach|detach))?$'",
+            "include-method = ['GET', 'POST', 'PATCH']",
+            f"parameters = {{ 'path.volume_id' = '{cloud.volume(pat)['id']}' }}",
+            "[[operations]]",
             "include-path-regex = '^/api/teams/.team_id.(/(billing|usage|transactions|statements|credit-moves).*)?$'",
             f"parameters = {{ 'path.team_id' = '{pat.team}' }}",
         ]

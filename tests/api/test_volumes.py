@@ -177,6 +177,9 @@ def test_what_can_not_be_is_refused_with_the_reason(cloud: Cloud) -> None:
     cloud.post(f"{path}/attach", pat.key, {}).refused(400, "VALIDATION_ERROR")
     cloud.post(f"{path}/detach", pat.key, {"deploymentId": machine}).refused(409, "VOLUME_NOT_ATTACHED")
     cloud.get("/api/volumes?status=lost", pat.key).refused(400, "VALIDATION_ERROR")
+    order = cloud.order(pat.team, cloud.ssh_key(pat.team, pat), volumeIds=[made["id"]])
+    preview = cloud.post("/api/deployments/preview", pat.key, order).ok()
+    assert (preview["canLaunch"], preview["volumesCost"]["perHour"]) == (True, 10 * GB_HOUR)
     for missing in (ABSENT, cloud.volume(other)["id"]):
         order = cloud.order(pat.team, cloud.ssh_key(pat.team, pat), volumeIds=[missing])
         cloud.post("/api/deployments", pat.key, order).refused(404, "NOT_FOUND")

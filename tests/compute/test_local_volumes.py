@@ -123,7 +123,8 @@ def test_what_is_stored_is_out_of_reach_for_other_teams(lab: Lab) -> None:
     assert "secret" not in said
     assert "data" not in said
     assert lab.ssh(mine, "ls /mnt/data/disk").returncode != 0
-    assert oct(lab.provider.volumes.folder.stat().st_mode & 0o777) == "0o700"
+    for folder in (lab.provider.volumes.folder, lab.provider.volumes.mounts.folder):
+        assert oct(folder.stat().st_mode & 0o777) == "0o700"
     assert oct(lab.provider.volumes.image("data").stat().st_mode & 0o777) == "0o600"
 
 

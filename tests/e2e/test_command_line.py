@@ -11,7 +11,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +63,16 @@ class Terminal:
         }
         self.run: set[str] = set()
 
-    def types(self, *arguments: str | Path, answer: str = "", status: int = 0, **more: str) -> str:
-        """What a command shows; `answer` is typed when it asks."""
+    def types(
+        self,
+        *arguments: str | Path,
+        answer: str | Sequence[tuple[str, str]] = "",
+        status: int = 0,
+        **more: str,
+    ) -> str:
+        """What a command shows; `answer` is typed when it asks, or each of several when its question is there."""
+        asked = [("[y/N]", answer)] if answer and isinstance(answer, str) else list(answer)
+        read = 0
         master, slave = pty.openpty()
         words = [str(argument) for argument in arguments]
         child = subprocess.Popen(
@@ -80,12 +88,13 @@ class Terminal:
             except OSError:  # the other side is closed: the command has ended
                 break
             shown += part
-            if answer and b"[y/N]" in shown:
-                os.write(master, f"{answer}\n".encode())
-                answer = ""
+            if asked and asked[0][0].encode() in shown[read:]:
+                os.write(master, f"{asked.pop(0)[1]}\n".encode())
+                read = len(shown)
         os.close(master)
         assert child.wait(PATIENCE_SECONDS) == status, (words, shown)
         assert b"Traceback" not in shown
+        assert not asked, (words, shown, asked)
         self.run |= {" ".join(words[:2]), words[0]}
         return shown.decode().replace("\r\n", "\n")
 
@@ -147,6 +156,7 @@ def test_every_command_as_a_person_runs_it(server: Cloud, tmp_path: Path) -> Non
     invited(server, person, otto, admin, tmp_path)
     keys(person, team, tmp_path)
     money(server, person)
+    stored(person)
     news(person)
     assert "team.create" in person.types("activity", "--mine")
     assert person.json("activity", "--team", team["id"])["total"] > 0
@@ -237,12 +247,35 @@ def keys(person: Terminal, team: dict[str, Any], folder: Path) -> None:
     assert "SHA256:" in person.types("ssh-keys", "add", public, "--name", "laptop")
     assert "laptop" in person.types("ssh-keys", "list")
     assert "is removed" in person.types("ssh-keys", "remove", "laptop", answer="y")
-    # With machines: test_ssh.py.
+    # With machines: test_ssh.py, and tests/cli.
+    assert "There is no machine 'train'" in person.types("logs", "train", status=4)
+    assert "There is no machine 'train'" in person.types("ssh-keys", "on", "train", status=4)
+    assert "There is no machine 'train'" in person.types("ssh-keys", "set", "train", "--add", "laptop", status=4)
+    assert "There is no SSH key" in person.types("ssh-keys", "delete", "nobody", answer="y", status=4)
     assert "Nothing that can be launched" in person.types("offers")
     assert person.json("offers")["data"] == []
     assert "There is no machine 'train'" in person.types("ssh", "train", status=4)
     assert "There is no machine 'train'" in person.types("cp", public, "train:", status=4)
     assert "0 machines are in" in person.types("ssh-config")
+    # With machines: test_deploy.py.
+    assert "There is no offer 'local-cpu-small'" in person.types("deploy", "local-cpu-small", status=4)
+    assert person.json("deployments", "list") == []
+    for words in (["show"], ["watch"], ["stop"], ["start"], ["terminate"], ["rename", "x"], ["label", "a=b"]):
+        assert "There is no machine" in person.types("deployments", words[0], "train", *words[1:], status=4)
+    assert "There is no machine" in person.types("deployments", "plan", "train", "--max-cost", "5", status=4)
+
+
+def stored(person: Terminal) -> None:
+    """Volumes, where nobody keeps any; with machines: test_volumes.py."""
+    assert person.json("volumes")["total"] == 0
+    assert person.json("volumes", "regions")["regions"] == []
+    assert "Status" in person.types("volumes", "list")
+    assert "No provider here keeps volumes" in person.types("volumes", "create", "data", "1", status=1)
+    assert "keeps no volumes" in person.types("volumes", "create", "data", "1", "--provider", "local", status=1)
+    for words in (("grow", "data", "2"), ("rename", "data", "x"), ("delete", "data")):
+        assert "There is no volume 'data'" in person.types("volumes", *words, status=4)
+    for verb in ("attach", "detach"):
+        assert "There is no volume 'data'" in person.types("volumes", verb, "data", "train", status=4)
 
 
 def money(server: Cloud, person: Terminal) -> None:

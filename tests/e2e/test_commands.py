@@ -2,11 +2,16 @@
 
 import re
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from forebay.cli import main
+from forebay.clock import SystemClock
+from forebay.compute.memory import MemoryProvider
+from forebay.storage.database import Database
+from forebay.worker.catalogue import OfferReconciler
 from tests.e2e.cloud import forebay
 from tests.servers import PostgreSQL
 
@@ -189,3 +194,49 @@ def test_backups_of_postgresql_are_its_own(postgresql_server: PostgreSQL, tmp_pa
     assert refused.returncode == 1
     assert "pg_dump" in refused.stderr
     postgresql_server.drop("commands")
+
+
+def test_an_operator_sets_offers_and_prices(said: Callable[..., tuple[int, str, str]], folder: Path) -> None:
+    with closing(Database(f"sqlite:///{folder / 'forebay.db'}")) as database:
+        clock = SystemClock()
+        OfferReconciler(database, {"memory": MemoryProvider(clock.now)}, clock).run()
+
+    def does(*arguments: str | Path, status: int = 0) -> str:
+        found, out, err = said("operator", *arguments, "--data-dir", folder)
+        assert found == status, (arguments, out, err)
+        return out + err
+
+    why = ("--reason", "the power bill")
+    assert "memory-small  $3.60  free 8" in does("offers", "list")
+    assert "changed" in does("offers", "set", "memory-small", "--price", "2", "--spot-price", "0.5", *why)
+    assert "memory-small  $2.00, spot $0.50" in does("offers", "list")
+    assert "$3.60 → $2.00, since" in does("offers", "history", "memory-small")
+    size = ("--vcpus", "1", "--memory", "1", "--storage", "1")
+    own = ("--provider", "memory", "--pool", "house", "--name", "Own", "--price", "1", *size)
+    assert "is offered" in does("offers", "create", "memory-own", *own, *why)
+    assert "There is an offer" in does("offers", "create", "memory-own", *own, *why, status=1)
+    assert "--price must be dollars" in does("offers", "set", "memory-own", "--price", "much", *why, status=2)
+    assert "withdrawn" in does("offers", "withdraw", "memory-own", *why)
+    file = folder / "offers.toml"
+    file.write_text('[[offers]]\nid = "memory-small"\nprice = "x"\n')
+    assert "line 3: offer memory-small, price: must be" in does("offers", "check", file, status=1)
+    file.write_text('[[offers]]\nid = "memory-none"\nprice = 1\n')
+    assert "no provider has it" in does("offers", "check", file, status=1)
+    file.write_text('[[offers]]\nid = "memory-small"\nprice = 1\n')
+    assert "1 offers, nothing wrong" in does("offers", "check", file)
+    assert "At most 2" in does("stock", "cap", "offer", "memory-small", "2", *why)
+    does("stock", "cap", "region", "here", "2", *why, status=2)
+    assert "under maintenance" in does("maintenance", "begin", "region", "here", "--until", "2999-01-01", *why)
+    assert "region here: maintenance, until 2999-01-01" in does("maintenance", "list")
+    assert "launched again" in does("maintenance", "end", "region", "here")
+    assert "As many" in does("stock", "uncap", "offer", "memory-small", *why)
+    given = does("discounts", "give", "operator", "12.5", *why)
+    assert "operator has 12.5% off all machines" in given
+    assert "12.5% off all machines" in does("discounts", "list", "operator")
+    assert "It ends on" in does("discounts", "end", given.split()[-1], *why)
+    does("discounts", "give", "operator", "zero", *why, status=1)
+    assert "memory answers since" in does("providers")
+    assert "memory/house: 0 of 16 vCPU" in does("capacity")
+    assert does("orphans", "list") == ""
+    assert "Orphan not found" in does("orphans", "end", "memory", "stray", *why, status=1)
+    assert "Deployment not found" in does("reclaim", "0" * 24, *why, status=1)

@@ -24,6 +24,9 @@ PAGES = {
     "deploy-table": "/t/vision-lab/deploy?view=table",
     "deploy-form": "/t/vision-lab/deploy/new?offerId=memory-a100-4",
     "deploy-again": "/t/vision-lab/deploy/new?again={nasty}",
+    "volumes": "/t/vision-lab/volumes",
+    "volume-create": "/t/vision-lab/volumes/create",
+    "deployment-ends": "/t/vision-lab/deployments/{running}/ends",
     "ssh-keys": "/t/vision-lab/ssh-keys",
     "ssh-key-add": "/t/vision-lab/ssh-keys/add",
     "team": "/t/vision-lab/team",
@@ -38,6 +41,11 @@ PAGES = {
     "deployment-terminate": "/t/vision-lab/deployments/{long}/terminate",
     "first-page": "/",
     "account": "/account",
+    "profile": "/account/profile",
+    "my-balances": "/account/billing",
+    "api-keys": "/account/api-keys",
+    "api-key-new": "/account/api-keys/new",
+    "notifications": "/account/notifications",
     "not-found": "/t/no-such-team",
 }
 

@@ -66,7 +66,7 @@ def test_fifty_teams_below_their_threshold_at_once_are_charged_fifty_times(url: 
                 with database.read() as connection:
                     return connection.execute(ended).scalar_one() >= TEAMS
 
-            eventually(are_charged, "all are charged", within=120)
+            eventually(are_charged, "all are charged", within=300)
         finally:
             for worker in workers:
                 if worker.child is not None and worker.child.poll() is None:

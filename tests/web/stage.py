@@ -45,6 +45,9 @@ class Stage:
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
         cloud.provider.all_offers = (SMALL, *OFFERS)
+        [region] = cloud.provider.all_regions
+        frankfurt = msgspec.structs.replace(region, region="frankfurt", name="Frankfurt", nanos_per_gb=96_000)
+        cloud.provider.all_regions = (region, frankfurt)
         cloud.run("offers")
         self.olga = cloud.person("Olga Owner", credits_micros=0)
         self.adam = cloud.person("Adam Admin", credits_micros=12 * DOLLAR)
@@ -59,8 +62,12 @@ class Stage:
         for team in (self.speech, self.fresh):
             cloud.join(team, self.rita, Role.member)
         self.key = cloud.ssh_key(self.lab, self.olga)
+        hook = {"url": "https://hooks.example.org/x", "name": NASTY, "kinds": ["limit.met"]}
+        made = cloud.post(f"/api/teams/{self.lab}/webhooks", self.olga.key, hook).ok(201)
+        self.webhook = str(made["id"])
         self.speech_key = cloud.ssh_key(self.speech, self.olga)
         self.machines = self.month()
+        self.volume = self.store()
 
     def team(self, name: str, mode: MemberMode, credits_micros: int) -> str:
         """Another team of Olga's."""
@@ -125,6 +132,19 @@ class Stage:
         )  # fmt: skip
         found["deploying"] = str(self.cloud.post("/api/deployments", self.mia.key, order).ok(201)["id"])
         return found
+
+    def store(self) -> str:
+        """A volume, attached to nothing, and one on a machine."""
+        order = {"teamId": self.lab, "provider": "memory", "region": "frankfurt", "sizeInGb": 200}
+        made = [
+            self.cloud.post("/api/volumes", self.olga.key, {**order, "name": name}).ok(201)["id"]
+            for name in ("datasets", "checkpoints")
+        ]
+        self.cloud.run("volumes")
+        path = f"/api/volumes/{made[1]}/attach"
+        self.cloud.post(path, self.olga.key, {"deploymentId": self.machines["running"]}).ok()
+        self.cloud.run("volumes")
+        return str(made[0])
 
     def slug(self, team_id: str) -> str:
         """The team in addresses."""

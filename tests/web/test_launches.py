@@ -170,6 +170,40 @@ def test_what_is_no_cloud_init_is_refused(text: str) -> None:
     assert "cloudInit" in refused.value.details
 
 
+def test_how_a_machine_is_to_end(cloud: Cloud, pat: Person) -> None:
+    key = cloud.ssh_key(pat.team, pat)
+    browser = with_session(cloud, pat)
+    base = slug_of(browser)
+    for field, value, words in (
+        ("terminateAt", "2020-01-01T00:00", "Lies in the past"),
+        ("terminateAt", "tomorrow", "A day and a time"),
+        ("maxCost", "0.0000001", "An amount in dollars"),
+        ("autoStopMinutes", "1.5", "Whole minutes"),
+        ("ports", "http", "Numbers, with commas between"),
+        ("ports", "22", "22"),
+    ):
+        browser.get(f"{base}{FORM}?offerId=memory-small")
+        page = browser.submit(f"{base}{FORM}", **OFFER, sshKeyId=key, **{field: value})
+        assert (page.status_code, words in page.text) == (400, True), (field, value)
+    browser.get(f"{base}{FORM}?offerId=memory-small")
+    ends = {"terminateAt": "2027-01-01T18:30", "maxCost": "$12.50", "autoStopMinutes": "90", "ports": "8888 6006"}
+    here = browser.submit(f"{base}{FORM}", **OFFER, sshKeyId=key, autoStopAction="terminate", **ends).headers[
+        "location"
+    ]
+    cloud.settle()
+    text = browser.get(here).text
+    for words in ("$12.50", "terminated after 90 minutes", "1 Jan 2027, 18:30:00 UTC", "Port 8888"):
+        assert words in text
+    kept = browser.get(f"{here}/ends").text
+    for value in ("2027-01-01T18:30", "12.5", "90"):
+        assert f'value="{value}"' in kept
+    browser.submit(f"{here}/ends", terminateAt="", maxCost="", autoStopMinutes="x")
+    assert browser.page.status_code == 400
+    browser.get(f"{here}/ends")
+    browser.submit(f"{here}/ends", terminateAt="", maxCost="", autoStopMinutes="")
+    assert "When somebody ends it" in browser.follow().text
+
+
 def test_labels_as_people_write_them() -> None:
     assert labels_of("a=1, b = two words\nc=x=y,,") == {"a": "1", "b": "two words", "c": "x=y"}
     for wrong in ("a", "=b", "a=1,b"):

@@ -43,7 +43,7 @@ class DyingDatabase:
     """A database whose user may die at every begin and commit."""
 
     def __init__(self, database: Database, fuse: Fuse) -> None:
-        self.database, self.fuse = database, fuse
+        self.database, self.fuse, self.is_sqlite = database, fuse, database.is_sqlite
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:

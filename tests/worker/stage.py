@@ -17,9 +17,21 @@ import sqlalchemy as sa
 
 from forebay.compute.base import Instance, InstanceState
 from forebay.compute.memory import MemoryProvider
-from forebay.domain.machines import alerts, audit, deployments, launches, lifecycle, offers, orders, ssh_keys
+from forebay.domain.machines import (
+    alerts,
+    audit,
+    deployments,
+    launches,
+    lifecycle,
+    offers,
+    orders,
+    ssh_keys,
+    volume_work,
+    volumes,
+)
 from forebay.domain.machines.deployments import Deployment, Desired, Limits, Status
 from forebay.domain.machines.schedules import Terms
+from forebay.domain.machines.volumes import Volume
 from forebay.domain.money import ledger
 from forebay.domain.money.amounts import charge_micros
 from forebay.domain.money.audit import snapshot
@@ -36,8 +48,10 @@ from forebay.worker.deployments import DeploymentReconciler
 from forebay.worker.idleness import IdlenessReconciler, Thresholds
 from forebay.worker.mails import MailReconciler
 from forebay.worker.planned_ends import PlannedEndReconciler
+from forebay.worker.prices import PriceReconciler
 from forebay.worker.sightings import SightingReconciler
 from forebay.worker.ssh_keys import SshKeyReconciler
+from forebay.worker.volumes import VolumeReconciler
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DOLLAR = 1_000_000
@@ -145,10 +159,21 @@ class Forebay:
             nudge=self.nudged.add,
             executor=executor or AtOnce(),
         )
+        self.prices = PriceReconciler(database, clock, self.guard, nudge=self.nudged.add)
         self.cycle = CycleReconciler(
-            database, clock, self.sightings, self.guard, cycle_seconds=60, rules=RULES, nudge=self.nudged.add
+            database,
+            clock,
+            self.sightings,
+            self.guard,
+            cycle_seconds=60,
+            rules=RULES,
+            prices=self.prices,
+            nudge=self.nudged.add,
         )
         self.keys = SshKeyReconciler(database, providers, clock, executor=AtOnce())
+        self.volumes = VolumeReconciler(
+            database, providers, clock, nudge=self.nudged.add, executor=executor or AtOnce()
+        )
         self.mails = MailReconciler(database, outbox, clock)
         self.ends = PlannedEndReconciler(database, clock, self.guard, nudge=self.nudged.add)
         self.idleness = IdlenessReconciler(
@@ -190,6 +215,7 @@ class Stage:
         if self.database.is_sqlite:
             with self.database.begin() as connection:
                 lifecycle.release_all(connection)
+                volume_work.release_all(connection, now=self.clock.now())
                 Lease.drop_all(connection, tables.leases)
 
     # What people do.
@@ -243,7 +269,14 @@ class Stage:
         self.granted_micros[team_id] = self.granted_micros.get(team_id, 0) + amount
 
     def launch(
-        self, team: Team, *, offer: str = "small", cloud_init: Any = None, database: Any = None, **terms: Any
+        self,
+        team: Team,
+        *,
+        offer: str = "small",
+        cloud_init: Any = None,
+        volume_ids: tuple[str, ...] = (),
+        database: Any = None,
+        **terms: Any,
     ) -> str:
         """An accepted launch; its id."""
         found = next(entry for entry in self.provider.all_offers if entry.offer_id == offer)
@@ -257,10 +290,23 @@ class Stage:
             instance_type=found.instance_type,
             ssh_key_id=team.key_id,
             cloud_init=cloud_init,
+            volume_ids=volume_ids,
             terms=Terms(**terms),
         )
         with (database or self.database).begin() as connection:
             return launches.launch(connection, team.context, order, LIMITS, now=self.clock.now())
+
+    def create_volume(self, team: Team, *, name: str = "data", size_gb: int = 10, database: Any = None) -> str:
+        """An accepted volume; its id."""
+        order = volumes.Order(name=name, size_gb=size_gb, provider="memory")
+        with (database or self.database).begin() as connection:
+            return volumes.create(connection, team.context, order, now=self.clock.now())
+
+    def find_volume(self, volume_id: str) -> Volume:
+        """The volume as it is now."""
+        with self.database.read() as connection:
+            row = connection.execute(sa.select(*volumes.COLUMNS).where(tables.volumes.c.id == volume_id)).one()
+        return volumes.to_volume(row)
 
     def start(self, team: Team, deployment_id: str, database: Any = None) -> None:
         """An accepted start."""
@@ -289,6 +335,7 @@ class Stage:
         forebay = forebay or self.forebay
         for _ in range(NEVER_QUIET):
             forebay.deployments.run()
+            forebay.volumes.run()
             next_at = self.next_at()
             if next_at is None:
                 return
@@ -297,12 +344,12 @@ class Stage:
 
     def next_at(self) -> datetime | None:
         """When there is something to do next: what is due then, and in no lease any more. None: all is quiet."""
-        columns = tables.deployments.c
+        found = []
         with self.database.read() as connection:
-            rows = connection.execute(
-                sa.select(columns.due_at, columns.lease_until).where(columns.due_at.is_not(None))
-            ).all()
-        return min((max(row.due_at, row.lease_until or row.due_at) for row in rows), default=None)
+            for columns in (tables.deployments.c, tables.volumes.c):
+                due = sa.select(columns.due_at, columns.lease_until).where(columns.due_at.is_not(None))
+                found += [max(row.due_at, row.lease_until or row.due_at) for row in connection.execute(due)]
+        return min(found, default=None)
 
     def recover(self) -> None:
         """What happens after a restart until all is quiet: everything is looked at, and what differs is mended."""
@@ -438,9 +485,20 @@ class Stage:
             else:
                 reached[segment.resource_id] = segment.ended_at
         kinds = {Status.running: "compute", Status.stopped: "storage"}
-        assert is_open == {entry.id: kinds[entry.status] for entry in everything if entry.status in kinds}
+        stored = self.stored()
+        assert is_open == {
+            entry.id: kinds[entry.status] for entry in everything if entry.status in kinds
+        } | dict.fromkeys(stored, "storage")
+        assert {volume_id: kept.size_gb for volume_id, kept in self.provider.volumes.items()} == stored
         for team_id, granted in self.granted_micros.items():
             assert balances[team_id].balance_micros == granted - paid[team_id]
+
+    def stored(self) -> dict[str, int]:
+        """The size of each volume that there is, by the records. Only when all is quiet."""
+        with self.database.read() as connection:
+            rows = connection.execute(sa.select(*volumes.COLUMNS).where(tables.volumes.c.gone_at.is_(None))).all()
+        assert {row.state for row in rows} <= {"available"}
+        return {row.id: row.size_gb for row in rows}
 
     def check_room(self, everything: list[Deployment]) -> None:
         """Capacity is taken by what the provider has not confirmed to be gone, and by nothing else."""

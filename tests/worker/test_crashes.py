@@ -52,9 +52,12 @@ class Crashes:
             return False
         return not doomed.fuse.is_burnt_out
 
-    def every_step(self, act: Callable[[Doomed], None]) -> Iterator[list[str]]:
-        """Cut `act` off at its first step, its second, and so on, until it comes to its end; the steps it got to."""
-        for at in range(1, MOST_STEPS):
+    def every_step(self, act: Callable[[Doomed], None], *, apart: int = 1) -> Iterator[list[str]]:
+        """Cut `act` off at its first step, its second, and so on, until it comes to its end; the steps it got to.
+
+        Where that takes too long, only at steps that are so far `apart`, beginning with one of the first.
+        """
+        for at in range(self.chance.randint(1, apart), MOST_STEPS, apart):
             doomed = self.doom(at)
             is_done = self.lives(doomed, act)
             self.kill_the_restart()

@@ -1,10 +1,11 @@
 """Charging saved cards, and pages on which people pay: what every answer of the processor comes to in the books."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -240,6 +241,67 @@ def test_asked_for_patience_the_same_is_asked_again(till: Till) -> None:
     till.check()
 
 
+class Limited:
+    """A processor that takes 25 requests of a kind in a second, as Stripe does, and then says that it was too much."""
+
+    def __init__(self, till: Till) -> None:
+        self.till, self.asked = till, Counter[tuple[str, datetime]]()
+        self.refused = 0
+
+    def __getattr__(self, name: str) -> object:
+        found = getattr(self.till.bank.processor, name)
+
+        def ask(*args: object, **kwargs: object) -> object:
+            self.asked[name, self.till.clock.now()] += 1
+            if self.asked[name, self.till.clock.now()] > 25:
+                self.refused += 1
+                raise TryAgain("too much", is_too_much=True)
+            return found(*args, **kwargs)
+
+        return ask
+
+
+def test_very_many_charges_go_as_fast_as_the_processor_takes_them(till: Till) -> None:
+    teams = [till.team() for _ in range(60)]
+    for team in teams:
+        till.ask_by_itself(team)
+    limited, began = Limited(till), till.clock.now()
+    reconciler = till.open(processor=limited)
+    person = till.team()
+    reconciler.run()
+    till.ask(person)
+    till.clock.pass_(1)
+    reconciler.run()
+    assert till.balance(person) == 50, "who waits for it goes first"
+    while len(till.charged()) <= len(teams):
+        till.clock.pass_(1)
+        reconciler.run()
+        assert (till.clock.now() - began).total_seconds() <= 6
+    assert 0 < limited.refused <= 100, "after a refusal nothing is asked for a moment"
+    assert [till.balance(team) for team in teams] == [50] * len(teams)
+    assert len(till.charged()) == len(teams) + 1
+    assert till.stage.alerts() == []
+    till.check()
+
+
+def test_an_operator_is_told_of_a_payment_that_the_processor_s_limits_hold_up(till: Till) -> None:
+    attempt = till.ask(till.team())
+    limited = Limited(till)
+    limited.asked.update({("create_payment", till.clock.now() + timedelta(seconds=each)): 25 for each in range(700)})
+    reconciler = till.open(processor=limited)
+    for seconds in (0, 300, 299):
+        till.clock.pass_(seconds)
+        reconciler.run()
+        assert till.stage.alerts() == []
+    till.clock.pass_(1)
+    reconciler.run()
+    assert till.stage.alerts() == [("money", f"payment attempt {attempt.id}")]
+    till.clock.pass_(200)
+    till.settle(reconciler)
+    assert till.find(attempt).state == "succeeded"
+    assert till.stage.alerts() == []
+
+
 def test_after_a_day_nothing_is_asked_again_and_the_payment_is_canceled(till: Till) -> None:
     team = till.team()
     answers = Answers(till.bank)
@@ -282,6 +344,20 @@ def test_an_operator_is_told_of_what_can_not_be_settled_until_it_is(till: Till) 
     answers.lose = set()
     till.settle(reconciler)
     assert till.stage.alerts() == []
+
+
+def test_a_payment_in_another_currency_is_no_credit_and_an_operator_is_told(till: Till, memory: MemoryBank) -> None:
+    team = till.team()
+    page = till.ask(team, is_page=True)
+    till.reconciler.run()
+    page_id = till.find(page).page_id
+    assert page_id is not None
+    memory.memory.change(memory.memory.pay(page_id).id, "payment_intent.succeeded", currency="eur")
+    for _ in range(9):
+        till.clock.pass_(300)
+        till.reconciler.run()
+    assert till.balance(team) == 0
+    assert till.stage.alerts() == [("money", f"payment attempt {page.id}")]
 
 
 def test_whoever_lost_the_lease_changes_nothing_but_a_success_counts(till: Till) -> None:

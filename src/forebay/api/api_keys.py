@@ -1,7 +1,6 @@
 """`/api/api-keys`: keys for programs. They are made, changed and ended by people who are signed in, never by keys."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -10,16 +9,12 @@ from msgspec import UNSET, UnsetType
 from forebay.api.call import Call
 from forebay.api.envelope import Input, Wire, iso
 from forebay.api.route import Needs, route
-from forebay.domain.people import activity, api_keys, credentials, mails, teams
+from forebay.domain.people import api_keys, credentials, key_changes
 from forebay.domain.people.api_keys import ApiKey
-from forebay.domain.people.letters import Letter, plain
-from forebay.domain.people.roles import Permission
-from forebay.errors import BadRequest, Forbidden
-
-MOST_DAYS = 3650
+from forebay.domain.people.key_changes import Wish
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
-Days = Annotated[int, msgspec.Meta(ge=1, le=MOST_DAYS)]
+Days = Annotated[int, msgspec.Meta(ge=1, le=key_changes.MOST_DAYS)]
 SomeTeams = Annotated[list[str], msgspec.Meta(min_length=1, max_length=200)]
 SomePermissions = Annotated[list[str], msgspec.Meta(min_length=1, max_length=50)]
 
@@ -125,17 +120,12 @@ def when(moment: datetime | None) -> str | None:
     return None if moment is None else iso(int(moment.timestamp()))
 
 
-def is_suspended(call: Call) -> bool:
-    """Whether the caller's keys don't work because API access isn't approved."""
-    return call.settings.api_access == "approved" and call.caller.api_access != "approved"
-
-
 def to_wire(call: Call, key: ApiKey, kind: type[Key] = Key, **more: Any) -> Key:
     """A key as its owner sees it."""
     return kind(
         id=key.id,
         name=key.name,
-        status=key.status(call.now, is_suspended=is_suspended(call)).value,
+        status=key.status(call.now, is_suspended=key_changes.is_suspended(call.caller, call.settings.api_access)).value,
         first_characters=key.first_characters,
         last_characters=key.last_characters,
         created_at=when(key.created_at) or "",
@@ -153,41 +143,14 @@ def to_wire(call: Call, key: ApiKey, kind: type[Key] = Key, **more: Any) -> Key:
     )
 
 
-def check(
-    call: Call, name: str, current: str | None, team_ids: Sequence[str] | None, permissions: Sequence[str] | None
-) -> None:
-    """Raise BadRequest unless all that a key names exists and is the caller's, and its current team is among them."""
-    mine = {team.id for team in teams.of_user(call.connection, call.caller.user_id)}
-    wrong = {}
-    if current not in mine:
-        wrong["teamId"] = "not one of your teams"
-    if team_ids is not None:
-        if not set(team_ids) <= mine:
-            wrong["teamIds"] = "not all of these are your teams"
-        elif current not in team_ids:
-            wrong["teamId"] = "must be one of teamIds"
-    unknown = sorted(set(permissions or []) - {permission.value for permission in Permission})
-    if unknown:
-        wrong["permissions"] = f"no such permission: {', '.join(unknown)[:200]}"
-    if not name or not name.isprintable():
-        wrong["name"] = "1 to 80 printable characters"
-    if wrong:
-        raise BadRequest("The key can't be made like this.", details=wrong)
-
-
-def demand_access(call: Call) -> None:
-    """Raise Forbidden unless the account is approved for API access."""
-    if is_suspended(call):
-        raise Forbidden(
-            "API access has not been approved for this account. Ask for it first.",
-            code="API_ACCESS_NEEDED",
-            details={"status": call.caller.api_access},
-        )
-
-
-def in_days(call: Call, days: int | None) -> datetime | None:
-    """So many days from now; None: never."""
-    return None if days is None else call.now + timedelta(days=days)
+def made_with(call: Call) -> dict[str, Any]:
+    """What this cloud makes keys with."""
+    settings = call.settings
+    return {
+        "given_to": settings.api_access,
+        "prefix": settings.api_key_prefix,
+        "secret_key": call.services.secret_key,
+    }
 
 
 @route("GET", "/api/api-keys", needs=Needs.session, query=KeyList, answers=Keys)
@@ -224,27 +187,16 @@ def create(call: Call, body: NewApiKey) -> Key:
 
     Needs a sign-in of the last 15 minutes. The account's owner is told by mail.
     """
-    caller = call.caller
-    demand_access(call)
-    current = body.team_id or caller.current_team_id or ""
-    name = body.name.strip()
-    check(call, name, current, body.team_ids, body.permissions)
-    api_keys.refuse_too_many(call.connection, caller.user_id, now=call.now)
-    secret, key = api_keys.create(
-        call.connection,
-        user_id=caller.user_id,
-        name=name,
-        prefix=call.settings.api_key_prefix,
-        secret_key=call.services.secret_key,
-        current_team_id=current,
-        now=call.now,
-        expires_at=in_days(call, body.expires_in_days),
+    wish = Wish(
+        name=body.name,
+        current_team_id=body.team_id or call.caller.current_team_id or "",
+        expires_in_days=body.expires_in_days,
         may_touch_money=body.may_touch_money,
         team_ids=body.team_ids,
         permissions=body.permissions,
     )
-    note(call, "create", key)
-    tell(call, f"A new API key was made: {plain(key.name)}", key)
+    secret, key = key_changes.make(call.connection, call.caller, wish, **made_with(call), now=call.now)
+    call.nudge("mails")
     return to_wire(call, key, NewKey, secret=secret)
 
 
@@ -263,7 +215,6 @@ def change(call: Call, key_id: str, body: ChangedApiKey) -> Key:
     Needs a sign-in of the last 15 minutes. It counts from the next request on. A key that has ended or was replaced
     stays as it is (409).
     """
-    key = api_keys.find(call.connection, call.caller.user_id, key_id)
     given = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not UNSET}
     changes: dict[str, Any] = {}
     if "name" in given:
@@ -271,13 +222,9 @@ def change(call: Call, key_id: str, body: ChangedApiKey) -> Key:
     if "team_id" in given:
         changes["current_team_id"] = given["team_id"]
     if "expires_in_days" in given:
-        changes["expires_at"] = in_days(call, given["expires_in_days"])
+        changes["expires_at"] = key_changes.in_days(given["expires_in_days"], call.now)
     changes |= {name: given[name] for name in ("may_touch_money", "team_ids", "permissions") if name in given}
-    if set(changes) - {"expires_at", "may_touch_money"}:
-        wanted = msgspec.structs.replace(key, **changes)
-        check(call, wanted.name, wanted.current_team_id, wanted.team_ids, wanted.permissions)
-    changed = api_keys.change(call.connection, call.caller.user_id, key, changes, now=call.now)
-    note(call, "change", changed, changed=sorted(changes))
+    changed = key_changes.change(call.connection, call.caller, key_id, changes, now=call.now)
     return to_wire(call, changed)
 
 
@@ -299,60 +246,16 @@ def rotate(call: Call, key_id: str, body: Rotation) -> Key:
     The old key ends at once, or after `keepHours`; it is never good for
     longer than before. A key that has ended or was replaced already can't be rotated (409).
     """
-    demand_access(call)
-    caller = call.caller
-    old = api_keys.find(call.connection, caller.user_id, key_id)
-    lifetime = None if old.expires_at is None else min(old.expires_at - old.created_at, timedelta(days=MOST_DAYS))
-    secret, new = api_keys.rotate(
-        call.connection,
-        caller.user_id,
-        old,
-        prefix=call.settings.api_key_prefix,
-        secret_key=call.services.secret_key,
-        keep_hours=body.keep_hours,
-        expires_at=None if lifetime is None else call.now + lifetime,
-        now=call.now,
+    secret, new = key_changes.rotate(
+        call.connection, call.caller, key_id, keep_hours=body.keep_hours, **made_with(call), now=call.now
     )
-    note(call, "rotate", old, replaced_by=new.id, keep_hours=body.keep_hours)
-    tell(call, f"An API key was rotated: {plain(new.name)}", new)
-    replaced = api_keys.find(call.connection, caller.user_id, key_id)
+    call.nudge("mails")
+    replaced = api_keys.find(call.connection, call.caller.user_id, key_id)
     return to_wire(call, new, RotatedKey, secret=secret, old_key=to_wire(call, replaced))
 
 
 @route("DELETE", "/api/api-keys/{key_id}", needs=Needs.session, answers=Revoked)
 def revoke(call: Call, key_id: str) -> Revoked:
     """Revoke a key: no request that starts after this answer succeeds with it."""
-    key = api_keys.find(call.connection, call.caller.user_id, key_id)
-    api_keys.revoke(call.connection, call.caller.user_id, key_id, now=call.now)
-    note(call, "revoke", key)
+    key_changes.revoke(call.connection, call.caller, key_id, now=call.now)
     return Revoked(success=True)
-
-
-def note(call: Call, verb: str, key: ApiKey, **details: Any) -> None:
-    """A row in the activity of the account."""
-    activity.record(
-        call.connection,
-        call.caller,
-        f"api-key.{verb}",
-        now=call.now,
-        object_type="api-key",
-        object_id=key.id,
-        details={"name": key.name, **details},
-    )
-
-
-def tell(call: Call, subject: str, key: ApiKey) -> None:
-    """A mail to the key's owner: whoever has their session must not make one behind their back."""
-    money = " It may touch money." if key.may_touch_money else ""
-    end = "It does not expire." if key.expires_at is None else f"It expires on {key.expires_at:%Y-%m-%d}."
-    letter = Letter(
-        subject=subject,
-        name=plain(call.caller.name),
-        paragraphs=[
-            f"{subject} ({key.first_characters}…{key.last_characters}), from the address {call.caller.address}.",
-            f"{end}{money}",
-        ],
-        after=["If it wasn't you, revoke the key, end your sessions and change your password."],
-    )
-    mails.send(call.connection, call.caller.email, letter, now=call.now)
-    call.nudge("mails")

@@ -7,6 +7,7 @@ import asyncio
 import hmac
 import ipaddress
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from forebay import __version__
 from forebay.api.door import Door
 from forebay.api.envelope import encoder
-from forebay.domain.machines import alerts
+from forebay.domain.machines import alerts, capacity, orphans, provider_states
 from forebay.storage.tables import accounts, cycles, deployments, segments
 
 
@@ -54,7 +55,7 @@ class Figures:
             requests.add_metric([method, path, str(status)], count_value=tally.count, sum_value=tally.seconds)
         yield requests
         with self.door.services.database.read() as connection:
-            for name, text, label, rows in figures(connection):
+            for name, text, label, rows in figures(connection, self.door.services.clock.now()):
                 family = GaugeMetricFamily(f"forebay_{name}", text, labels=[label] if label else [])
                 for key, value in rows:
                     family.add_metric([key] if label else [], value)
@@ -69,7 +70,7 @@ class Figures:
         yield ages
 
 
-def figures(connection: Connection) -> Iterable[tuple[str, str, str, list[tuple[str, float]]]]:
+def figures(connection: Connection, now: datetime) -> Iterable[tuple[str, str, str, list[tuple[str, float]]]]:
     """Name, meaning, label and values of what the database knows."""
     count = sa.func.count()
     by_status = connection.execute(
@@ -94,10 +95,36 @@ def figures(connection: Connection) -> Iterable[tuple[str, str, str, list[tuple[
         yield name, text, "", [("", int(total or 0) / 1_000_000)]
     last = connection.execute(sa.select(sa.func.max(cycles.c.finished_at))).scalar()
     yield "last_cycle_timestamp_seconds", "End of the last deduction cycle", "", [("", last.timestamp() if last else 0)]
+    yield from of_providers(connection, now)
     standing: dict[str, float] = {}
     for alert in alerts.open_ones(connection):
         standing[alert.kind] = standing.get(alert.kind, 0) + 1
     yield "alerts", "What an operator must look at", "kind", list(standing.items())
+
+
+def of_providers(connection: Connection, now: datetime) -> Iterable[tuple[str, str, str, list[tuple[str, float]]]]:
+    """Whether providers answer, what runs there without a record, and what of each pool is taken."""
+    states = provider_states.listed(connection)
+    yield (
+        "provider_reachable",
+        "Whether the provider answers",
+        "provider",
+        [(state.name, float(state.is_reachable)) for state in states],
+    )
+    yield (
+        "provider_observed_age_seconds",
+        "Since the provider last said what runs",
+        "provider",
+        [(each.name, (now - each.observed_at).total_seconds()) for each in states if each.observed_at is not None],
+    )
+    standing = [orphan.provider for orphan in orphans.standing(connection)]
+    counts = [(state.name, float(standing.count(state.name))) for state in states]
+    yield "orphans", "Instances that have no record", "provider", counts
+    for index, name in enumerate(("vcpus", "memory_gb", "storage_gb", "gpus")):
+        pools = capacity.figures(connection)
+        yield f"pool_{name}", f"What the pool has: {name}", "pool", [(each.id, each.total[index]) for each in pools]
+        taken = [(each.id, float(each.taken[index])) for each in pools]
+        yield f"pool_taken_{name}", f"What of it is taken: {name}", "pool", taken
 
 
 def may_read(request: Request[Any, Any, State], token: str) -> bool:

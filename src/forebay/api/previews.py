@@ -66,6 +66,8 @@ class LaunchPreview(Wire):
     discount_percentage: float
     storage_cost: Price
     """Of its disk, while the machine is stopped."""
+    volumes_cost: Price
+    """Of the volumes in `volumeIds`, with this machine or without: it is in `burnPerHour` already."""
     hold: float
     """What would be set aside at the launch, and is used up first."""
     balance: float
@@ -142,6 +144,7 @@ def to_wire(found: Preview, refusals: list[Refusal]) -> LaunchPreview:
         has_discount=found.rate_micros < original,
         discount_percentage=round(100 * (original - found.rate_micros) / original, 2) if original else 0.0,
         storage_cost=priced(0 if offer is None else offer.storage_rate_micros),
+        volumes_cost=priced(found.volumes_rate_micros),
         hold=to_dollars(found.hold_micros),
         balance=to_dollars(found.before.balance_micros),
         available=to_dollars(found.before.available_micros),

@@ -361,8 +361,8 @@ def attach(call: Call, volume_id: str, body: WhichMachine) -> Volume:
 def detach(call: Call, volume_id: str, body: WhichMachine) -> Volume:
     """Take a volume off a machine; what is stored on it stays.
 
-    It is off a moment later: poll until it is out of `attachments`. If something on the machine still uses it after ten
-    seconds, it stays attached, and `error` says what to do.
+    It is off a moment later: poll until it is out of `attachments`. If something on the machine still uses it after
+    five seconds, it stays attached, and `error` says what to do.
     """
     volumes.detach(call.connection, call.team, volume_id, body.deployment_id, now=call.now)
     call.nudge("volumes")

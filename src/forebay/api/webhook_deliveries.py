@@ -7,7 +7,7 @@ import msgspec
 from forebay.api.call import Call
 from forebay.api.envelope import Input, Wire, moment
 from forebay.api.route import route
-from forebay.domain.people import activity, webhook_deliveries, webhooks
+from forebay.domain.people import webhook_deliveries, webhooks
 from forebay.domain.people.access import Target
 from forebay.domain.people.roles import Permission
 
@@ -94,17 +94,8 @@ def test(call: Call, team_id: str, webhook_id: str) -> WebhookDelivery:
     """
     found = webhooks.find(call.connection, call.team.team_id, webhook_id, call.services.secret_key)
     team = {"id": call.team.team_id, "name": call.team.team_name, "slug": call.team.slug}
-    delivery_id = webhook_deliveries.test(call.connection, found, team, call.services.public_url(), now=call.now)
-    activity.record(
-        call.connection,
-        call.caller,
-        "webhook.test",
-        now=call.now,
-        team_id=call.team.team_id,
-        object_type="webhook",
-        object_id=found.id,
-        details={"name": found.name},
-    )
+    url = call.services.public_url()
+    delivery_id = webhook_deliveries.test_by(call.connection, call.caller, found, team, url, now=call.now)
     call.nudge("webhooks")
     return to_wire(webhook_deliveries.find(call.connection, delivery_id))
 

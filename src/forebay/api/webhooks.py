@@ -11,7 +11,7 @@ from forebay.api.teams import Deleted
 from forebay.domain.people import webhooks
 from forebay.domain.people.access import Target
 from forebay.domain.people.notification_kinds import Kind
-from forebay.domain.people.public_addresses import Walls, place
+from forebay.domain.people.public_addresses import Walls, place, walls_of
 from forebay.domain.people.roles import Permission
 from forebay.errors import BadRequest
 
@@ -80,11 +80,6 @@ class Webhooks(Wire):
     webhooks: list[Webhook]
 
 
-def walls(call: Call) -> Walls:
-    """Where webhooks of this cloud may lead."""
-    return Walls(call.settings.webhook_open_networks, call.settings.webhook_allow_http)
-
-
 def to_wire(found: webhooks.Webhook, kind: type[Webhook] = Webhook, **more: Any) -> Any:
     """A webhook as clients see it."""
 
@@ -148,7 +143,7 @@ def create(call: Call, team_id: str, body: NewWebhook) -> CreatedWebhook:
     The address must be `https://` and on the public network: 400 `ADDRESS_REFUSED`; what its name leads to is looked at
     again with every message. Ten for a team at most: 409 `TOO_MANY_WEBHOOKS`.
     """
-    allowed = walls(call)
+    allowed = walls_of(call.settings)
     name = body.name.strip() or host_of(body.url, allowed)
     made, secret = webhooks.add(
         call.connection,
@@ -195,7 +190,7 @@ def change(call: Call, team_id: str, webhook_id: str, body: ChangedWebhook) -> W
         call.team,
         webhook_id,
         changes,
-        walls=walls(call),
+        walls=walls_of(call.settings),
         secret_key=call.services.secret_key,
         now=call.now,
     )
@@ -217,7 +212,7 @@ def delete(call: Call, team_id: str, webhook_id: str) -> Deleted:
         call.connection,
         call.team,
         webhook_id,
-        walls=walls(call),
+        walls=walls_of(call.settings),
         secret_key=call.services.secret_key,
         now=call.now,
     )
@@ -246,7 +241,7 @@ def rotate(call: Call, team_id: str, webhook_id: str, body: SecretRotation) -> C
         call.team,
         webhook_id,
         keep_hours=body.keep_hours,
-        walls=walls(call),
+        walls=walls_of(call.settings),
         secret_key=call.services.secret_key,
         now=call.now,
     )

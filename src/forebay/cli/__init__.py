@@ -9,8 +9,11 @@ from forebay.cli import (
     auto_top_ups,
     balance,
     cards,
+    deploy,
+    deployments,
     invitations,
     login,
+    logs,
     members,
     notifications,
     offers,
@@ -22,6 +25,7 @@ from forebay.cli import (
     top_ups,
     transactions,
     usage,
+    volumes,
     webhooks,
 )
 from forebay.cli.commands import audit, backup, database, docs, doctor, operator, payments, serve
@@ -38,9 +42,21 @@ app = typer.Typer(
     add_completion=True,
 )
 login.add_to(app)
-for noun in (teams, members, invitations, api_keys, ssh_keys, cards, auto_top_ups, notifications, webhooks):
+for noun in (
+    teams,
+    members,
+    invitations,
+    api_keys,
+    ssh_keys,
+    deployments,
+    volumes,
+    cards,
+    auto_top_ups,
+    notifications,
+    webhooks,
+):
     app.add_typer(noun.app)
-for several in (activity, balance, usage, transactions, statements, top_ups, start_again, offers, ssh):
+for several in (activity, balance, usage, transactions, statements, top_ups, start_again, offers, deploy, ssh, logs):
     several.add_to(app)
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)

@@ -59,3 +59,14 @@ def card_names(context: typer.Context, incomplete: str) -> list[tuple[str, str]]
         return [(card.last_four, card.brand) for card in here.ask(cards.listed(here.team().id)).cards]
 
     return asked(context, find, incomplete)
+
+
+def volume_names(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Names of the team's volumes."""
+    from forebay.client import volumes
+
+    def find(here: Any) -> Found:
+        page = here.ask(volumes.listed(team_id=here.team().id, limit=100))
+        return [(volume.name, volume.status) for volume in page.volumes]
+
+    return asked(context, find, incomplete)

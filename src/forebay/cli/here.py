@@ -8,7 +8,8 @@ import inspect
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -139,6 +140,12 @@ class Here:
         """Print what was done, or the JSON."""
         if not self.print_json(reply):
             print(visible(sentence))
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What is printed meanwhile is no answer: it goes to standard error, as questions do."""
+        with redirect_stdout(sys.stderr):
+            yield
 
     def print_json(self, reply: "Reply[Any]") -> bool:
         """Print the answer as it came, if that is asked for; whether it is."""

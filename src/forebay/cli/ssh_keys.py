@@ -1,13 +1,19 @@
 """`forebay ssh-keys`: the keys that open a team's machines."""
 
+import shutil
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forebay.cli.here import Here, Yes, command, noun, pick, refuse_usage, when
+from forebay.cli.here import Here, Yes, command, noun, pick, refuse_usage, visible, when
+from forebay.cli.logs import Machine, machine
 
-app = noun("ssh-keys", "SSH keys of a team: list, add, remove.")
+if TYPE_CHECKING:
+    from forebay.client.deployment_keys import DeploymentKey
+
+app = noun("ssh-keys", "SSH keys of a team, and of its machines.")
 
 
 @command(app, "list")
@@ -26,21 +32,64 @@ def list_all(here: Here) -> None:
 @command(app, "add")
 def add(
     here: Here,
-    file: Annotated[Path, typer.Argument(help="A public key: the .pub file.", exists=True, dir_okay=False)],
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            help="The .pub file, or - for standard input; with --agent the comment of a key.", metavar="FILE"
+        ),
+    ] = None,
+    *,
+    agent: Annotated[bool, typer.Option("--agent", help="Take the key from the SSH agent that runs here.")] = False,
     name: Annotated[str | None, typer.Option(help="What it is called; else the key's comment, or the file.")] = None,
 ) -> None:
     """Add a public key to a team."""
     from forebay.client import ssh_keys
 
-    text = file.read_text(errors="replace").strip()
-    if "PRIVATE KEY" in text:
-        refuse_usage(f"{file} is a private key, which stays with you. Give the public one: {file}.pub")
+    text = from_agent(file) if agent else from_file(file)
     comment = text.split(maxsplit=2)[2:]
+    fallback = "key" if agent or file in (None, "-") else Path(str(file)).stem
     team = here.team()
-    reply = here.exchange(ssh_keys.add(name or (comment[0] if comment else file.stem), text, team_id=team.id))
+    reply = here.exchange(ssh_keys.add(name or (comment[0] if comment else fallback), text, team_id=team.id))
     here.say(reply, f"{reply.answer.name} {reply.answer.fingerprint} belongs to {team.name}.")
 
 
+def from_file(file: str | None) -> str:
+    """The text of a .pub file, or of standard input. Ends the program for a private key."""
+    if file is None:
+        refuse_usage("Name the .pub file, or - for standard input, or say --agent.")
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(errors="replace")
+    except OSError as reason:
+        refuse_usage(f"{file} can't be read: {reason.strerror}.")
+    if "PRIVATE KEY" in text:
+        refuse_usage(f"{file} is a private key, which stays with you. Give the public one: {file}.pub")
+    return text.strip()
+
+
+def from_agent(wanted: str | None) -> str:
+    """A public key of the SSH agent's: the only one, or the one with this comment. Ends the program without one."""
+    import subprocess
+
+    program = shutil.which("ssh-add")
+    listed = (
+        "" if program is None else subprocess.run([program, "-L"], capture_output=True, text=True, check=False).stdout
+    )
+    keys = [line for line in listed.splitlines() if len(line.split()) >= 2]
+    found = [key for key in keys if wanted is None or wanted in (comment_of(key), key.split()[1])]
+    if not keys:
+        refuse_usage("No SSH agent answers here, or it holds no key: ssh-add puts one in.")
+    if len(found) != 1:
+        comments = ", ".join(comment_of(key) or key.split()[0] for key in keys)
+        refuse_usage(f"Say which one, by its comment. The agent holds: {visible(comments)}")
+    return found[0]
+
+
+def comment_of(key: str) -> str:
+    """What stands after a public key."""
+    return " ".join(key.split()[2:])
+
+
+@command(app, "delete", hidden=True)
 @command(app, "remove")
 def remove(
     here: Here,
@@ -55,3 +104,57 @@ def remove(
     found = pick("SSH key", key, keys, lambda one: (one.name, one.fingerprint))
     here.confirm(f"Take {found.name} {found.fingerprint} out of {team.name}?", yes)
     here.say(here.exchange(ssh_keys.delete(found.id)), f"{found.name} is removed, and off all machines in a minute.")
+
+
+@command(app, "on")
+def on(here: Here, name: Machine) -> None:
+    """Show the keys that open a machine, as they are found there."""
+    from forebay.client import deployment_keys
+
+    found = machine(here, name)
+    reply = here.exchange(deployment_keys.show(found.id))
+    rows = [
+        [key.name, key.fingerprint, state_of(key), key.added_by.name if key.added_by else None, when(key.since)]
+        for key in reply.answer.ssh_keys
+    ]
+    here.table(reply, ["Name", "Fingerprint", "State", "Added by", "Since"], rows)
+    if reply.answer.reason and not here.as_json:
+        print(visible(f"{found.name} was not asked: {reply.answer.reason}"), file=sys.stderr)
+
+
+def state_of(key: "DeploymentKey") -> str:
+    """What is so with a key, and where else in the machine it stands."""
+    return f"{key.state} ({', '.join(key.places)})" if key.places else key.state
+
+
+@command(app, "set")
+def choose(
+    here: Here,
+    name: Machine,
+    keys: Annotated[
+        list[str] | None, typer.Argument(help="All the keys that are to open it, by id, name or fingerprint.")
+    ] = None,
+    *,
+    add: Annotated[list[str] | None, typer.Option("--add", help="Put this key on it, and leave the others.")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", help="Take this key off it.")] = None,
+) -> None:
+    """Choose the keys that open a machine. Connections of a key that is taken off are ended."""
+    from forebay.client import deployment_keys, ssh_keys
+
+    if bool(keys) == bool(add or remove):
+        refuse_usage("Say all the keys that are to open it, or what changes: --add KEY, --remove KEY.")
+    found = machine(here, name)
+    of_team = here.ask(ssh_keys.listed(team_id=here.team().id))
+    there = [key for key in here.ask(deployment_keys.show(found.id)).ssh_keys if key.added_by is not None]
+    present = [key for key in there if key.state not in ("leaving", "kept-out")]
+    known = [*of_team, *(key for key in present if key.id not in {one.id for one in of_team})]
+
+    def ids(words: list[str] | None, among: list[Any]) -> list[str]:
+        return [pick("SSH key", word, among, lambda one: (one.name, one.fingerprint)).id for word in words or ()]
+
+    chosen = ids(keys, known) or [str(key.id) for key in present] + ids(add, known)
+    leaving = ids(remove, present)
+    reply = here.exchange(
+        deployment_keys.change(found.id, [key for key in dict.fromkeys(chosen) if key not in leaving])
+    )
+    here.say(reply, f"{found.name} has these keys, and no others, within a minute.")

@@ -44,6 +44,7 @@ class LaunchPreview(Answer):
     has_discount: bool
     discount_percentage: float
     storage_cost: Price
+    volumes_cost: Price
     hold: float
     balance: float
     available: float

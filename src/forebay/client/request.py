@@ -35,6 +35,8 @@ class Request(msgspec.Struct, Generic[T], kw_only=True, frozen=True):
     query: Mapping[str, Any] = {}
     """What is None is left out."""
     body: Mapping[str, Any] | None = None
+    retry_key: str | None = None
+    """The Idempotency-Key, where the caller may ask again later; else each time that it is carried out has its own."""
     is_harmless: bool = False
     """It changes nothing, whatever the method: it may be repeated as it is."""
     is_open: bool = False

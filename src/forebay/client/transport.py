@@ -48,7 +48,7 @@ Talk = Generator[Step, Outcome, Reply[T]]
 
 def conversation(request: Request[T], build: Callable[..., httpx.Request], tries: int) -> Talk[T]:
     """Say what to send and when to wait, until there is an answer. Raises ClientError."""
-    headers = {"idempotency-key": secrets.token_hex(16)} if request.takes_retry_key else {}
+    headers = {"idempotency-key": request.retry_key or secrets.token_hex(16)} if request.takes_retry_key else {}
     may_repeat = request.method == "GET" or request.is_harmless or request.takes_retry_key
     query = {name: word(value) for name, value in request.query.items() if value is not None}
     for attempt in range(1, tries + 1):

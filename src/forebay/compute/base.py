@@ -70,6 +70,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     disk_quota: bool = False
     """A machine can write as much as its offer's disk is large, and no more."""
     vm_isolation: bool = False
+    any_size: bool = False
+    """Machines of any size that fits the pool can be launched, not only those of `offers`."""
 
 
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,6 +239,8 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     """The provider's own time of the last start (UTC)."""
     stopped_at: datetime | None = None
     """The provider's own time of the last stop (UTC), if it is stopped."""
+    reclaim_at: datetime | None = None
+    """The provider takes it back then; it has said so, and nobody here has asked for it."""
     exit_reason: str | None = None
     """In words, if it stopped by itself: out of memory, its init ended with code 1."""
 

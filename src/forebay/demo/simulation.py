@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay import ids
-from forebay.domain.machines import deployments, launches, lifecycle, offers, ssh_keys
+from forebay.domain.machines import deployments, launches, lifecycle, listed_offers, ssh_keys
 from forebay.domain.machines.deployments import Deployment, Limits
 from forebay.domain.machines.lifecycle import Reach
 from forebay.domain.machines.offers import Offer, Pool
@@ -182,7 +182,7 @@ class Simulation:
 
     def run(self) -> None:
         """Live through the month, step by step in the order of time, and withdraw the offers at its end."""
-        offers.sync(self.connection, PROVIDER, [POOL], OFFERS, now=self.began)
+        listed_offers.sync(self.connection, PROVIDER, [POOL], OFFERS, now=self.began)
         steps: list[Step] = [*self.grants(), *self.cycles()]
         last = self.now - timedelta(hours=1)
         for job in jobs(self.began, len(self.contexts), self.chance):
@@ -190,7 +190,7 @@ class Simulation:
                 steps += self.steps_of(job)
         for at, act in sorted(steps, key=lambda step: step[0]):
             act(at)
-        offers.sync(self.connection, PROVIDER, [POOL], [], now=self.now)
+        listed_offers.sync(self.connection, PROVIDER, [POOL], [], now=self.now)
         self.part()
 
     def part(self) -> None:

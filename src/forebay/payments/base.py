@@ -29,12 +29,15 @@ class OutcomeUnknown(PaymentError):
 class TryAgain(PaymentError):
     """It was not done, and may be asked again under the same key: another request has the key (409), or too many (429).
 
-    The same where our own credentials are refused (401, 403): an operator must act, and nothing was done.
+    The same where our own credentials are refused (401, 403): an operator must act, and nothing was done. With
+    `is_too_much` nothing should be asked for a moment.
     """
 
-    def __init__(self, sentence: str, *, code: str = "", is_ours_to_mend: bool = False) -> None:
+    def __init__(
+        self, sentence: str, *, code: str = "", is_ours_to_mend: bool = False, is_too_much: bool = False
+    ) -> None:
         super().__init__(sentence, code=code)
-        self.is_ours_to_mend = is_ours_to_mend
+        self.is_ours_to_mend, self.is_too_much = is_ours_to_mend, is_too_much
 
 
 class Refused(PaymentError):

@@ -260,6 +260,8 @@ def checkout_parameters(order: PageOrder) -> dict[str, Any]:
     product = {"currency": "usd", "unit_amount": to_cents(order.amount_micros)}
     return wanted | {
         "mode": "payment",
+        # A credit is a dollar: the page shows no other currency, and takes none.
+        "adaptive_pricing": {"enabled": False},
         "line_items": [{"quantity": 1, "price_data": product | {"product_data": {"name": order.description}}}],
         "payment_intent_data": {"metadata": dict(order.marks), "description": order.description},
     }
@@ -326,7 +328,7 @@ def meaning(error: stripe.StripeError) -> PaymentError:
     if isinstance(error, stripe.APIConnectionError) or status is None or status >= 500:
         return OutcomeUnknown(f"Stripe did not answer ({type(error).__name__}, {status})", code=code)
     if status in (409, 429):
-        return TryAgain(f"Stripe asks to be asked again ({status})", code=code)
+        return TryAgain(f"Stripe asks to be asked again ({status})", code=code, is_too_much=status == 429)
     if status in (401, 403):
         return TryAgain(f"Stripe does not take our secret key ({status})", code=code, is_ours_to_mend=True)
     if isinstance(error, stripe.CardError):

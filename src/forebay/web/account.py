@@ -1,25 +1,39 @@
 """One's own account in the browser: sessions, passkeys, the authenticator app, connected providers."""
 
+from typing import Any
+
 from litestar.handlers import HTTPRouteHandler
 
-from forebay.domain.people import activity, factor_changes, identities, passkeys, second_factors, sessions, teams
+from forebay.domain.people import (
+    activity,
+    factor_changes,
+    identities,
+    passkeys,
+    passwords,
+    second_factors,
+    sessions,
+    sign_in,
+    teams,
+)
 from forebay.errors import ForebayError
-from forebay.web.frame import HOME, Frame, Page, go
-from forebay.web.sign_in import credential_of
+from forebay.web.dashboard import Dashboard
+from forebay.web.frame import HOME, Page, go
+from forebay.web.sign_in import check_password, credential_of
 from forebay.web.visits import Visit
 
 
 class AccountPages:
     """The pages of one server."""
 
-    def __init__(self, frame: Frame, providers: dict[str, str]) -> None:
-        self.frame, self.providers = frame, providers
+    def __init__(self, dashboard: Dashboard, providers: dict[str, str]) -> None:
+        self.dashboard, self.frame, self.providers = dashboard, dashboard.frame, providers
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """All of them."""
         page = self.frame.page
         return [
             page("GET", HOME, self.show),
+            page("POST", "/account/password", self.change_password, is_slow=True),
             page("POST", "/account/sessions/end", self.end_session),
             page("POST", "/account/sessions/end-others", self.end_others),
             page("POST", "/account/passkeys/options", self.passkey_options),
@@ -36,7 +50,7 @@ class AccountPages:
         """All of it."""
         person = visit.person
         with self.frame.database.read() as connection:
-            values = {
+            values: dict[str, Any] = {
                 "person": person,
                 "teams": teams.of_user(connection, person.user_id),
                 "sessions": sessions.of_user(connection, person.user_id, now=visit.now),
@@ -45,9 +59,29 @@ class AccountPages:
                 "identities": identities.of_user(connection, person.user_id),
                 "providers": self.providers,
                 "is_recent": visit.is_recent,
-                "error": "" if error is None else error.sentence,
+                "tab": HOME,
             }
-        return Page(template="account.html", status=200 if error is None else error.status, values=values)
+            return self.dashboard.show_own(visit, connection, "account.html", error=error, **values)
+
+    def change_password(self, visit: Visit) -> Page:
+        """Another password, for whoever knows the present one; all other sessions end."""
+        frame, person, wanted = self.frame, visit.person, visit.form.get("password", "")
+        try:
+            passwords.refuse_weak(wanted, email=person.email, name=person.name)
+            guess, is_right = check_password(frame, visit, person.email, visit.form.get("currentPassword", ""))
+            hashed = passwords.hash_new(wanted, email=person.email, name=person.name) if is_right else ""
+            with frame.begin(visit) as connection:
+                sign_in.finish_guess(connection, guess, is_right, now=visit.now, address=visit.address)
+                passwords.change(
+                    connection, visit.person, hashed, ends_others=True, public_url=frame.public_url, now=visit.now
+                )
+        except ForebayError as error:
+            if error.status == 403:
+                raise
+            return self.show(visit, error)
+        frame.nudge("mails")
+        frame.say(visit, "Your password is changed, and your other sessions have ended.")
+        return go(HOME)
 
     def end_session(self, visit: Visit) -> Page:
         """End one of my sessions."""

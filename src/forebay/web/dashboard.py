@@ -31,7 +31,7 @@ from forebay.domain.money.outlook import DAY, HOUR, Outlook
 from forebay.domain.people import teams
 from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission, Reach
-from forebay.errors import ForebayError
+from forebay.errors import Forbidden, ForebayError
 from forebay.web.frame import Frame, Page, go
 from forebay.web.visits import Visit
 
@@ -121,6 +121,29 @@ class Dashboard:
             values={**self.surroundings(visit, connection), **values},
         )
 
+    def show_own(
+        self, visit: Visit, connection: Connection, template: str, *, error: ForebayError | None = None, **values: Any
+    ) -> Page:
+        """A page of the person's own, in the frame of the team that they looked at last.
+
+        Without any team, or a second factor that is asked for, it stands alone.
+        """
+        person = visit.person
+        try:
+            person.demand_second_factor(self.frame.settings.require_second_factor)
+            slug = self.last_slug(visit, connection)
+        except Forbidden:
+            slug = ""
+        if slug:
+            visit.parameters = {**visit.parameters, "slug": slug}
+            self.frame.enter(connection, visit)
+        if visit.team is not None:
+            return self.show(visit, connection, template, error=error, layout="dashboard.html", **values)
+        if error is not None:
+            values = {"error": error.sentence, "errors": errors_of(error, visit), **values}
+        status = 200 if error is None else error.status
+        return Page(template=template, status=status, values={"layout": "frame.html", "team_lines": [], **values})
+
     def surroundings(self, visit: Visit, connection: Connection) -> dict[str, Any]:
         """What the frame around a page shows: three queries, however many teams there are."""
         context = visit.context
@@ -138,6 +161,7 @@ class Dashboard:
         ]
         base = f"/t/{context.slug}"
         here = visit.path.removeprefix(base)
+        is_own = visit.path.startswith("/account")
         return {
             "team": context,
             "base": base,
@@ -145,7 +169,7 @@ class Dashboard:
             "outlook": stands.get(context.team_id, NOTHING),
             "runway_tone": runway_tone(stands.get(context.team_id, NOTHING)),
             "navigation": [
-                (f"{base}{path}", name, sign, is_within(here, path))
+                (f"{base}{path}", name, sign, is_within("/settings" if is_own else here, path))
                 for path, name, sign in NAVIGATION
                 if ("GET", f"/t/{{slug}}{path}") in self.needs
             ],
@@ -161,15 +185,20 @@ class Dashboard:
         if visit.cookies.get(cookie) != visit.context.slug:
             visit.new_cookies.append(self.frame.bake("team", visit.context.slug, seconds=365 * 86400))
 
-    def start(self, visit: Visit) -> Page:
-        """On to the team that was looked at last, or the person's current one, or any."""
-        with self.read() as connection:
-            mine = teams.of_user(connection, visit.person.user_id)
+    def last_slug(self, visit: Visit, connection: Connection) -> str:
+        """The team that was looked at last, or the person's current one, or any; empty where there is none."""
+        mine = teams.of_user(connection, visit.person.user_id)
         last = visit.cookies.get(self.frame.cookie("team"), "")
         wanted = [team for team in mine if team.slug == last]
         wanted += [team for team in mine if team.id == visit.person.current_team_id]
         chosen = [*wanted, *mine]
-        return go(f"/t/{chosen[0].slug}" if chosen else "/teams/new")
+        return chosen[0].slug if chosen else ""
+
+    def start(self, visit: Visit) -> Page:
+        """On to a team, or to making one."""
+        with self.read() as connection:
+            slug = self.last_slug(visit, connection)
+        return go(f"/t/{slug}" if slug else "/teams/new")
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """The way in, and the switch between light and dark."""

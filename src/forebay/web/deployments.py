@@ -5,12 +5,13 @@ from typing import Any
 from litestar.handlers import HTTPRouteHandler
 from sqlalchemy import Connection
 
-from forebay.domain.machines import deployments, events, overview
+from forebay.domain.machines import deployments, events, overview, schedules, volume_attachments
 from forebay.domain.machines.deployments import Deployment, Limits
 from forebay.domain.people import accounts
 from forebay.domain.people.roles import Permission
 from forebay.errors import BadRequest, ForebayError, NotFound
 from forebay.ids import is_id
+from forebay.web import terms
 from forebay.web.dashboard import Dashboard
 from forebay.web.frame import Page, go
 from forebay.web.machines import Machine, machine
@@ -44,6 +45,8 @@ class DeploymentPages:
             page("GET", HERE, self.show),
             page("GET", f"{HERE}/rename", self.ask_name),
             page("POST", f"{HERE}/rename", self.rename),
+            page("GET", f"{HERE}/ends", self.ask_ends),
+            page("POST", f"{HERE}/ends", self.set_ends),
             page("POST", f"{HERE}/start", self.start),
             page("GET", f"{HERE}/stop", self.ask_to_stop),
             page("POST", f"{HERE}/stop", self.stop),
@@ -99,6 +102,7 @@ class DeploymentPages:
                 starter=accounts.names_of(connection, {found.created_by}).get(found.created_by, "somebody"),
                 happened=happened,
                 storage_micros=kept.storage_rate_micros,
+                volumes=volume_attachments.of_machine(connection, found.id),
             )
 
     def find(self, connection: Connection, visit: Visit) -> tuple[Machine, Deployment]:
@@ -147,6 +151,26 @@ class DeploymentPages:
         except BadRequest as error:
             return self.ask_name(visit, error)
         return self.back(visit, "The machine has its new name.")
+
+    def ask_ends(self, visit: Visit, error: ForebayError | None = None) -> Page:
+        """When it is to end by itself."""
+        with self.dashboard.read() as connection:
+            _, kept = self.find(connection, visit)
+        given = {**terms.written(kept), **visit.form}
+        return self.ask(visit, "deployment_ends.html", error, given=given, actions=terms.ACTIONS)
+
+    def set_ends(self, visit: Visit) -> Page:
+        """Decide it, or take it back."""
+        try:
+            given = terms.given(visit.form)
+            with self.dashboard.begin(visit) as connection:
+                schedules.set_terms(connection, visit.context, self.id_of(visit), given, now=visit.now)
+        except ForebayError as error:
+            if error.status in (401, 403, 404):
+                raise
+            return self.ask_ends(visit, error)
+        self.frame.nudge("planned-ends")
+        return self.back(visit, "It is kept when the machine is to end.")
 
     def start(self, visit: Visit) -> Page:
         """Start it again, with the disk it had."""

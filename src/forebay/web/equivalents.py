@@ -5,10 +5,12 @@ import shlex
 from typing import Any
 
 from forebay.domain.machines.orders import Order
+from forebay.domain.money.amounts import to_dollars
 
 
 def body_of(order: Order, team_id: str) -> dict[str, Any]:
     """The body of `POST /api/deployments`."""
+    terms = order.terms
     asked: dict[str, Any] = {
         "teamId": team_id,
         "provider": order.provider,
@@ -22,6 +24,12 @@ def body_of(order: Order, team_id: str) -> dict[str, Any]:
         "sshKeyId": order.ssh_key_id,
         "ssh_public_key": order.ssh_public_key,
         "labels": dict(order.labels) or None,
+        "volumeIds": list(order.volume_ids) or None,
+        "ports": list(order.ports) or None,
+        "terminateAt": None if terms.terminate_at is None else f"{terms.terminate_at:%Y-%m-%dT%H:%M:%SZ}",
+        "maxCost": None if terms.max_cost_micros is None else to_dollars(terms.max_cost_micros),
+        "autoStopMinutes": terms.auto_stop_minutes,
+        "autoStopAction": terms.auto_stop_action,
     }
     if order.cloud_init is not None:
         names = {"packages": "packages", "write_files": "writeFiles", "runcmd": "runcmd"}
@@ -73,4 +81,9 @@ NAMES = {
     "operatingSystem": "operating_system",
     "instanceType": "instance_type",
     "sshKeyId": "ssh_key_id",
+    "volumeIds": "volume_ids",
+    "terminateAt": "terminate_at",
+    "maxCost": "max_cost",
+    "autoStopMinutes": "auto_stop_minutes",
+    "autoStopAction": "auto_stop_action",
 }

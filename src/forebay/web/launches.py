@@ -6,20 +6,37 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 from sqlalchemy import Connection
 
-from forebay.domain.machines import deployments, launches, offers, previews, ssh_keys
+from forebay.domain.machines import deployments, launches, offers, previews, ssh_keys, volumes_seen
 from forebay.domain.machines.deployments import Limits
+from forebay.domain.machines.offers import Offer
 from forebay.domain.machines.orders import Order
+from forebay.domain.machines.schedules import Terms
+from forebay.domain.machines.volumes import Volume
 from forebay.domain.people.roles import Permission
 from forebay.errors import BadRequest, ForebayError, NotFound
 from forebay.ids import is_id
-from forebay.web import cloud_init, equivalents
+from forebay.web import cloud_init, equivalents, terms
 from forebay.web.dashboard import Dashboard
 from forebay.web.frame import Page, go
 from forebay.web.once import FIELD, new_word, once
 from forebay.web.visits import Visit
 
 OTHER_KEY = "another"
-FIELDS = ("offerId", "instanceType", "operatingSystem", "sshKeyId", "ssh_public_key", "name", "labels", "cloudInit")
+MOST_VOLUMES = 100
+FIELDS = (
+    "offerId",
+    "instanceType",
+    "operatingSystem",
+    "sshKeyId",
+    "ssh_public_key",
+    "name",
+    "labels",
+    "cloudInit",
+    "ports",
+    *terms.FIELDS,
+)
+VOLUME = "volume-"
+"""How the boxes of volumes are called, before their ids."""
 
 
 class LaunchPages:
@@ -47,6 +64,7 @@ class LaunchPages:
         with self.dashboard.read() as connection:
             keys = ssh_keys.of_team(connection, visit.context.team_id)
             given = {name: (visit.form.get(name) or visit.query.get(name, ""))[:65_536] for name in FIELDS}
+            given |= {name: "yes" for name in visit.form if name.startswith(VOLUME)}
             if not visit.form and visit.query.get("again"):
                 given |= self.as_before(connection, visit, visit.query["again"])
             if not given["sshKeyId"]:
@@ -60,7 +78,9 @@ class LaunchPages:
             except BadRequest as wrong:
                 # What can't be read is said where it stands, and the price is that of the rest.
                 error = error or (wrong if visit.form else None)
-                order = self.order(connection, given | {"labels": "", "cloudInit": ""})
+                order = self.order(
+                    connection, given | dict.fromkeys(("labels", "cloudInit", "ports", *terms.FIELDS), "")
+                )
             found = previews.preview(connection, visit.context, order, self.limits(), now=visit.now)
             team_id, url = visit.context.team_id, self.frame.public_url
             return self.dashboard.show(
@@ -76,11 +96,21 @@ class LaunchPages:
                     (OTHER_KEY, "another key, for this machine alone"),
                 ],
                 preview=found,
+                volumes=self.volumes(connection, visit, offer),
+                actions=terms.ACTIONS,
                 other_key=OTHER_KEY,
                 once=visit.form.get(FIELD) or new_word(),
                 curl=equivalents.curl(order, team_id, url),
                 python=equivalents.python(order, team_id, url),
             )
+
+    def volumes(self, connection: Connection, visit: Visit, offer: Offer | None) -> list[Volume]:
+        """The team's volumes that the machine could have: those of its region."""
+        if offer is None:
+            return []
+        found, _ = volumes_seen.of_team(connection, visit.context.team_id, status=None, page=1, limit=MOST_VOLUMES)
+        mine = [seen.volume for seen in found if seen.volume.state in ("creating", "available")]
+        return [each for each in mine if (each.provider, each.region) == (offer.provider, offer.region)]
 
     def as_before(self, connection: Connection, visit: Visit, deployment_id: str) -> dict[str, str]:
         """The form as it was for an earlier machine of the team. Raises NotFound."""
@@ -95,6 +125,7 @@ class LaunchPages:
             "sshKeyId": "" if found.is_ssh_key_temporary else found.ssh_key_id,
             "name": found.name,
             "labels": "\n".join(f"{key}={value}" for key, value in labels.items()),
+            **terms.written(msgspec.structs.replace(found, terminate_at=None)),
             "cloudInit": "" if found.cloud_init is None else cloud_init.written(found.cloud_init),
         }
 
@@ -115,6 +146,9 @@ class LaunchPages:
             name=given["name"].strip() or None,
             cloud_init=cloud_init.parse(given["cloudInit"]),
             labels=labels_of(given["labels"]),
+            ports=ports_of(given["ports"]),
+            volume_ids=tuple(name.removeprefix(VOLUME) for name in given if name.startswith(VOLUME)),
+            terms=Terms(**terms.given(given)),
         )
         if offer is None:
             return order
@@ -131,6 +165,7 @@ class LaunchPages:
     def launch(self, visit: Visit) -> Page:
         """Launch it, once, and go to its page."""
         given = {name: visit.form.get(name, "")[:65_536] for name in FIELDS}
+        given |= {name: "yes" for name in visit.form if name.startswith(VOLUME)}
         base = f"/t/{visit.context.slug}/deployments"
 
         def act() -> str:
@@ -148,6 +183,14 @@ class LaunchPages:
         self.frame.nudge("deployments")
         self.frame.say(visit, "The launch is accepted. The machine shows its SSH command here once it answers.")
         return go(location)
+
+
+def ports_of(text: str) -> list[int]:
+    """Ports as people write them, with commas or spaces between. Raises BadRequest."""
+    words = re.findall(r"[^\s,]+", text)
+    if not all(word.isascii() and word.isdecimal() and len(word) < 6 for word in words):
+        raise BadRequest("The ports are not usable.", details={"ports": "numbers, with commas between"})
+    return [int(word) for word in words]
 
 
 def labels_of(text: str) -> dict[str, str]:

@@ -21,7 +21,8 @@ from sqlalchemy import Connection
 
 from forebay.domain.money import outlook
 from forebay.errors import ForebayError
-from forebay.storage.tables import activity, deployments
+from forebay.storage.tables import activity, deployments, volumes
+from forebay.storage.tables import volume_attachments as attachments
 from forebay.web.frame import Frame
 from forebay.web.visits import Visit
 
@@ -35,7 +36,7 @@ Marks = dict[str, Any]
 
 
 def marks(connection: Connection, team_id: str) -> Marks:
-    """For each topic something that is another after a change: deployments, money, activity."""
+    """For each topic something that is another after a change: deployments, volumes, money, activity."""
     columns = (
         deployments.c.id,
         deployments.c.status,
@@ -47,7 +48,16 @@ def marks(connection: Connection, team_id: str) -> Marks:
     machines = connection.execute(sa.select(*columns).where(mine).order_by(deployments.c.id)).all()
     # Several, as ids made within one second need not be in their order.
     last = sa.select(activity.c.id).where(activity.c.team_id == team_id).order_by(activity.c.id.desc()).limit(8)
+    stored = connection.execute(
+        sa.select(
+            volumes.c.id, volumes.c.state, volumes.c.made_gb, volumes.c.error, attachments.c.id, attachments.c.state
+        )
+        .select_from(volumes.outerjoin(attachments, attachments.c.volume_id == volumes.c.id))
+        .where(volumes.c.team_id == team_id, volumes.c.gone_at.is_(None))
+        .order_by(volumes.c.id, attachments.c.id)
+    ).all()
     return {
+        "volumes": hash(tuple(tuple(row) for row in stored)),
         "deployments": hash(tuple(tuple(row) for row in machines)),
         "money": outlook.outlooks(connection, [team_id]).get(team_id),
         "activity": tuple(connection.execute(last).scalars()),

@@ -50,12 +50,19 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     ssh_key_name: str
     ssh_key_fingerprint: str
     labels: dict[str, str]
+    port_forwards: list[dict[str, int]]
+    """Of the ports that were opened: `internal`, and `external` where it is reached."""
+    ip_address: str | None
     ssh_command: str
     """Empty until SSH answers."""
     error: str
     created_at: int
     started_at: int | None
     stopped_at: int | None
+    terminate_at: int | None
+    max_cost_micros: int | None
+    auto_stop_minutes: int | None
+    auto_stop_action: str | None
     accrued_micros: int
     """What it has cost to this second."""
 
@@ -97,6 +104,7 @@ def machine(row: Sequence[Any], now: int) -> Machine:
     own |= {
         "status": Status(found["status"]),
         "labels": msgspec.json.decode(found["labels"], type=dict[str, str]) if found["labels"] else {},
+        "port_forwards": msgspec.json.decode(found["port_forwards"]) if found["port_forwards"] else [],
         "ssh_command": f"ssh -p {port} {user}@{host}" if host else "",
         "error": found["error"] or "",
         "accrued_micros": accrued_micros,

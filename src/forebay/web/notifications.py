@@ -6,15 +6,16 @@ from forebay.domain.machines import stock_watches
 from forebay.domain.people import notifications
 from forebay.domain.people.notification_kinds import MEANINGS, Kind
 from forebay.domain.people.notifications import SETTINGS_PAGE
-from forebay.web.frame import Frame, Page, go
+from forebay.web.dashboard import Dashboard
+from forebay.web.frame import Page, go
 from forebay.web.visits import Visit
 
 
 class NotificationPages:
     """The pages of one server."""
 
-    def __init__(self, frame: Frame) -> None:
-        self.frame = frame
+    def __init__(self, dashboard: Dashboard) -> None:
+        self.dashboard, self.frame = dashboard, dashboard.frame
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """All of them."""
@@ -27,8 +28,10 @@ class NotificationPages:
         with self.frame.database.read() as connection:
             chosen = notifications.choices(connection, person.user_id)
             watches = stock_watches.of_person(connection, person.user_id)
-        kinds = [(kind.value, MEANINGS[kind], chosen[kind]) for kind in Kind]
-        return Page(template="notifications.html", values={"email": person.email, "kinds": kinds, "watches": watches})
+            kinds = [(kind.value, MEANINGS[kind], chosen[kind]) for kind in Kind]
+            return self.dashboard.show_own(
+                visit, connection, "notifications.html", email=person.email, kinds=kinds, watches=watches
+            )
 
     def choose(self, visit: Visit) -> Page:
         """Keep the switches as they were left: a box that isn't checked isn't sent."""

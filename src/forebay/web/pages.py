@@ -8,6 +8,7 @@ from forebay.oidc import open_providers
 from forebay.web import assets
 from forebay.web.account import AccountPages
 from forebay.web.activity import ActivityPages
+from forebay.web.api_keys import ApiKeyPages
 from forebay.web.cli_sign_ins import CliPages
 from forebay.web.dashboard import Dashboard
 from forebay.web.deployments import DeploymentPages
@@ -22,11 +23,14 @@ from forebay.web.offers import OfferPages
 from forebay.web.overview import OverviewPages
 from forebay.web.palette import PalettePages
 from forebay.web.sent_invitations import SentInvitationPages
+from forebay.web.settings import SettingsPages
 from forebay.web.sign_in import SignInPages
 from forebay.web.sign_up import SignUpPages
 from forebay.web.ssh_keys import SshKeyPages
 from forebay.web.teams import TeamPages
 from forebay.web.visits import Visit
+from forebay.web.volumes import VolumePages
+from forebay.web.webhooks import WebhookPages
 
 
 def build(frame: Frame) -> tuple[list[HTTPRouteHandler], Callable[[], None]]:
@@ -44,18 +48,16 @@ def build(frame: Frame) -> tuple[list[HTTPRouteHandler], Callable[[], None]]:
         *assets.handlers(),
         *SignInPages(frame, labels).handlers(),
         *SignUpPages(frame, labels).handlers(),
-        *AccountPages(frame, labels).handlers(),
-        *NotificationPages(frame).handlers(),
         *InvitationPages(frame).handlers(),
         *CliPages(frame).handlers(),
         *by_provider.handlers(),
-        *dashboard_pages(frame),
+        *dashboard_pages(frame, labels),
     ]
     return pages, by_provider.close
 
 
-def dashboard_pages(frame: Frame) -> list[HTTPRouteHandler]:
-    """The pages of teams, in the order of the navigation."""
+def dashboard_pages(frame: Frame, labels: dict[str, str]) -> list[HTTPRouteHandler]:
+    """The pages of teams, in the order of the navigation, and those of people in their frame."""
     dashboard = Dashboard(frame)
     return [
         *dashboard.handlers(),
@@ -65,9 +67,15 @@ def dashboard_pages(frame: Frame) -> list[HTTPRouteHandler]:
         *OfferPages(dashboard).handlers(),
         *LaunchPages(dashboard).handlers(),
         *DeploymentPages(dashboard).handlers(),
+        *VolumePages(dashboard).handlers(),
         *SshKeyPages(dashboard).handlers(),
         *MemberPages(dashboard).handlers(),
         *SentInvitationPages(dashboard).handlers(),
         *TeamPages(dashboard).handlers(),
+        *WebhookPages(dashboard).handlers(),
         *ActivityPages(dashboard).handlers(),
+        *SettingsPages(dashboard).handlers(),
+        *AccountPages(dashboard, labels).handlers(),
+        *ApiKeyPages(dashboard).handlers(),
+        *NotificationPages(dashboard).handlers(),
     ]

@@ -21,6 +21,7 @@ from forebay.domain.money.low_balance import Rules
 from forebay.storage.database import Database, Lease
 from forebay.storage.tables import leases
 from forebay.worker.clock_guard import ClockGuard
+from forebay.worker.prices import PriceReconciler
 from forebay.worker.sightings import SightingReconciler
 
 log = logging.getLogger(__name__)
@@ -44,11 +45,12 @@ class CycleReconciler:
         *,
         cycle_seconds: int,
         rules: Rules,
+        prices: PriceReconciler | None = None,
         nudge: Callable[[str], None] = lambda name: None,
     ) -> None:
         self.database, self.clock, self.sightings, self.guard = database, clock, sightings, guard
         self.interval_seconds = float(cycle_seconds)
-        self.rules, self.nudge = rules, nudge
+        self.rules, self.prices, self.nudge = rules, prices, nudge
         self.token = ids.new_secret(16).hex()
 
     def run(self) -> int:
@@ -63,6 +65,8 @@ class CycleReconciler:
                 return 0
         try:
             self.sightings.run()
+            if self.prices is not None:
+                self.prices.run()
             self.deduct()
             self.nudge("auto-top-ups")
             self.stop_what_ran_dry()

@@ -44,6 +44,10 @@ HANDS = 16
 MOST_AT_ONCE = 2 * HANDS
 """So many are taken at a time, that no hand waits for the next one."""
 MOST_IN_A_ROUND = 1000
+REST_SECONDS = 1.0
+"""So long nothing new is begun after the processor was asked too much: its limits are counted by the second."""
+TOO_LONG_ASKED = timedelta(minutes=10)
+"""An operator is told of a payment that is held up so long by the processor's limits."""
 LOOK_SECONDS = 0.25
 MOST_WAIT_SECONDS = 300
 TRIES_BEFORE_ALARM = 8
@@ -86,7 +90,7 @@ class PaymentReconciler:
         self.database, self.processor, self.clock = database, processor, clock
         self.seller, self.return_url, self.nudge = seller, return_url, nudge
         self.customers = Customers(database, processor, clock)
-        self.is_closed = False
+        self.is_closed, self.rests_until = False, 0.0
         self.executor = executor or ThreadPoolExecutor(HANDS, thread_name_prefix="forebay-payment")
 
     def run(self) -> int:
@@ -107,7 +111,9 @@ class PaymentReconciler:
         return done
 
     def take(self) -> list[Attempt]:
-        """What is due now, as much as there are hands for."""
+        """What is due now, as much as there are hands for; nothing while the processor was asked too much."""
+        if self.clock.monotonic() < self.rests_until:
+            return []
         with self.database.read() as connection:
             if not payment_attempts.is_any_due(connection, now=self.clock.now()):
                 return []
@@ -324,15 +330,28 @@ class PaymentReconciler:
             log.info("payment attempt is somebody else's by now", extra={"attempt": attempt.id})
 
     def put_off(self, attempt: Attempt, reason: PaymentError) -> None:
-        """Look again soon, later each time; an operator is told where that goes on."""
-        is_unknown = not isinstance(reason, TryAgain)
+        """Look again soon, later each time; an operator is told where that goes on.
+
+        Where the processor was only asked too much, all rest for a moment, and this one waits no longer than others.
+        """
         log.warning("payment not settled", extra={"attempt": attempt.id, "reason": str(reason)})
         now = self.clock.now()
-        seconds = min(MOST_WAIT_SECONDS, 2 ** min(attempt.tries, 10))
+        is_too_much = isinstance(reason, TryAgain) and reason.is_too_much
+        must_be_mended = isinstance(reason, TryAgain) and reason.is_ours_to_mend
+        if is_too_much:
+            self.rests_until = self.clock.monotonic() + REST_SECONDS
+            must_be_mended = now - attempt.created_at >= TOO_LONG_ASKED
         try:
             with self.database.begin() as connection:
-                tries = payment_attempts.put_off(connection, attempt, now=now, seconds=seconds, is_unknown=is_unknown)
-                if tries >= TRIES_BEFORE_ALARM or (isinstance(reason, TryAgain) and reason.is_ours_to_mend):
+                tries = payment_attempts.put_off(
+                    connection,
+                    attempt,
+                    now=now,
+                    seconds=1 if is_too_much else min(MOST_WAIT_SECONDS, 2 ** min(attempt.tries, 10)),
+                    is_unknown=not isinstance(reason, TryAgain),
+                    is_counted=not is_too_much,
+                )
+                if tries >= TRIES_BEFORE_ALARM or must_be_mended:
                     text = f"A payment of team {attempt.team_id} can't be settled: {reason}"
                     alerts.raise_(connection, "money", subject(attempt), text, now=now)
         except LeaseLost:

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from forebay.clock import Clock
 from forebay.compute.base import Instance, InstanceState, Provider, ProviderError
-from forebay.domain.machines import alerts, lifecycle
+from forebay.domain.machines import alerts, lifecycle, orphans, provider_states, reclaims
 from forebay.domain.machines.deployments import Status
 from forebay.domain.machines.lifecycle import Known
 from forebay.domain.money import metering
@@ -54,10 +54,12 @@ class SightingReconciler:
             except ProviderError as reason:
                 with self.database.begin() as connection:
                     alerts.raise_(connection, "provider", name, f"{name} does not answer: {reason}", now=asked_at)
+                    provider_states.note_silence(connection, name, str(reason), now=asked_at)
                 continue
             strangers = self.compare(name, found, asked_at)
             self.deal_with_strangers(name, provider, strangers)
             self.look_at_volumes(name, provider, asked_at)
+            self.take_notice(name, found)
             self.collect_cloud_init(name, provider)
         return 0
 
@@ -69,8 +71,8 @@ class SightingReconciler:
         except ProviderError as reason:
             log.warning("volumes not seen", extra={"provider": name, "reason": str(reason)})
 
-    def compare(self, name: str, found: Sequence[Instance], asked_at: datetime) -> Sequence[str]:
-        """Note who was seen and wake what differs; the ids that no record is waiting for."""
+    def compare(self, name: str, found: Sequence[Instance], asked_at: datetime) -> Sequence[Instance]:
+        """Note who was seen and wake what differs; the instances that no record is waiting for."""
         with self.database.begin() as connection:
             records = lifecycle.known(connection, name)
             seen = {instance.deployment_id: instance.state for instance in found}
@@ -85,38 +87,62 @@ class SightingReconciler:
                 if not record.is_due and not is_as_recorded(record, seen.get(key))
             ]
             alerts.clear(connection, "provider", name, now=asked_at)
+            provider_states.note_answer(connection, name, len(found), now=asked_at)
         if differing:
             # In a transaction of its own: deployments are locked before what they cost, here as everywhere.
             with self.database.begin() as connection:
                 lifecycle.wake(connection, differing, now=self.clock.now())
             self.nudge("deployments")
-        return [key for key in seen if key not in records]
+        return [instance for instance in found if instance.deployment_id not in records]
 
-    def deal_with_strangers(self, name: str, provider: Provider, strangers: Sequence[str]) -> None:
+    def deal_with_strangers(self, name: str, provider: Provider, strangers: Sequence[Instance]) -> None:
         """Leftovers of ended deployments are ended again.
 
-        What has no record at all is shown, or ended where the setting says so.
+        What has no record at all is shown, or ended where the setting or an operator says so.
         """
         with self.database.read() as connection:
-            leftovers = lifecycle.gone_deployments(connection, strangers)
-            standing = alerts.is_any_open(connection, "orphan")
-        orphans = []
-        for deployment_id in strangers:
-            if deployment_id in leftovers or self.end_orphans:
-                try:
-                    provider.terminate(deployment_id)
-                except ProviderError as reason:
-                    log.warning("leftover not ended yet", extra={"deployment": deployment_id, "reason": str(reason)})
-            else:
-                orphans.append(deployment_id)
-        subjects = [f"{name}/{deployment_id}" for deployment_id in orphans]
-        if not subjects and not standing:
+            leftovers = lifecycle.gone_deployments(connection, [instance.deployment_id for instance in strangers])
+            standing = orphans.standing(connection, name)
+            is_shown = alerts.is_any_open(connection, "orphan")
+        asked = {orphan.instance_id for orphan in standing if orphan.end_asked_at is not None}
+        left = {}
+        for instance in strangers:
+            is_leftover = instance.deployment_id in leftovers
+            is_ended = False
+            if is_leftover or self.end_orphans or instance.deployment_id in asked:
+                is_ended = self.end(provider, instance.deployment_id)
+            if not is_leftover and not is_ended:
+                left[instance.deployment_id] = (instance.team_id, str(instance.state))
+        subjects = [f"{name}/{deployment_id}" for deployment_id in left]
+        if not subjects and not standing and not is_shown:
             return
         now = self.clock.now()
         with self.database.begin() as connection:
+            orphans.note(connection, name, left, now=now)
             for subject in subjects:
                 alerts.raise_(connection, "orphan", subject, f"{subject} runs without a record", now=now)
             alerts.clear(connection, "orphan", of=f"{name}/", keep=subjects, now=now)
+
+    def end(self, provider: Provider, deployment_id: str) -> bool:
+        """End an instance that nobody is waiting for; whether nothing is left of it."""
+        try:
+            provider.terminate(deployment_id)
+        except ProviderError as reason:
+            log.warning("leftover not ended yet", extra={"deployment": deployment_id, "reason": str(reason)})
+            return False
+        return True
+
+    def take_notice(self, name: str, found: Sequence[Instance]) -> None:
+        """Pass on that the provider itself takes machines back."""
+        taken = [(each.deployment_id, each.reclaim_at) for each in found if each.reclaim_at is not None]
+        for deployment_id, at in taken:
+            with self.database.begin() as connection:
+                now = self.clock.now()
+                is_ours = deployment_id in lifecycle.known(connection, name)
+                is_news = is_ours and reclaims.by_provider(connection, deployment_id, at, now=now)
+            if is_news:
+                self.nudge("reclaims")
+                self.nudge("notifications")
 
     def collect_cloud_init(self, name: str, provider: Provider) -> None:
         """Keep how first boots ended."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from forebay.cli.commands import operator_machines, operator_offers, operator_stock
 from forebay.cli.commands.running import DataDir, opened
 
 if TYPE_CHECKING:
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
     from forebay.app import Forebay
 
 app = typer.Typer(help="What operators of the platform do.", no_args_is_help=True)
+
+app.add_typer(operator_offers.offers, name="offers")
+app.add_typer(operator_stock.stock, name="stock")
+app.add_typer(operator_stock.maintenance, name="maintenance")
+app.add_typer(operator_stock.discounts, name="discounts")
+app.add_typer(operator_machines.orphans, name="orphans")
+app.command("providers")(operator_machines.providers)
+app.command("capacity")(operator_machines.capacity)
+app.command("reclaim")(operator_machines.reclaim)
 
 Email = Annotated[str, typer.Argument(help="The address of the account.")]
 Reason = Annotated[str, typer.Option(help="Why; it is shown and recorded.")]

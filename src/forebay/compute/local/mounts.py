@@ -18,7 +18,8 @@ import msgspec
 from forebay.compute.base import Busy, ProviderUnavailable
 from forebay.compute.local.service import RUN_DIR, run
 
-FOLDER_OPTIONS = "mode=0755,size=4m,nosuid,nodev,noexec"
+# Whoever else works on this machine has no business below here, whatever the files on a volume allow.
+FOLDER_OPTIONS = "mode=0700,size=4m,nosuid,nodev,noexec"
 VOLUME_OPTIONS = "loop,nosuid,nodev,noatime,discard"
 """No device and no set-uid program on a volume is any; what is deleted on it is free on this machine's disk again."""
 

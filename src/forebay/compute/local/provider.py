@@ -112,6 +112,7 @@ class LocalProvider:
             cloud_init=True,
             pause=True,
             live_keys=True,
+            any_size=True,
             session_ends=True,
             ports=True,
             terminal=True,

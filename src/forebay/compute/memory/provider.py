@@ -109,6 +109,7 @@ class MemoryProvider(MemoryVolumes):
             ports=True,
             terminal=True,
             notice=True,
+            any_size=True,
             volumes=bool(regions),
             volume_resize=bool(regions),
             shared_volumes=bool(regions) and can_share,

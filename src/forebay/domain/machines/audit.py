@@ -13,11 +13,12 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay.domain.machines.credit_stops import NO_CREDITS
+from forebay.domain.machines.discounts import NOTICE_DAYS
 from forebay.domain.money import audit as books
 from forebay.domain.money import ledger
 from forebay.domain.money.audit import Check, Violation
 from forebay.domain.money.audit_books import moment, stream
-from forebay.storage.tables import activity, deployments, entries, volumes
+from forebay.storage.tables import activity, deployments, entries, price_notices, segments, volumes
 
 FOR_CREDITS = (
     "deployment.stop-for-credits",
@@ -138,11 +139,34 @@ def debts_are_bounded(connection: Connection) -> Iterator[str]:
         )
 
 
+def prices_are_explained(connection: Connection) -> Iterator[str]:
+    """What is metered is what the machine is said to pay, and no rise came before its seven days' notice was over."""
+    rate = sa.case(
+        (segments.c.resource_type == "compute", deployments.c.rate_micros), else_=deployments.c.storage_rate_micros
+    )
+    metered = (
+        sa.select(segments.c.resource_id, segments.c.rate_micros, rate.label("said"))
+        .join(deployments, deployments.c.id == segments.c.resource_id)
+        .where(segments.c.ended_at.is_(None), segments.c.rate_micros != rate)
+    )
+    for row in stream(connection, metered.order_by(segments.c.resource_id)):
+        yield f"machine {row.resource_id} is metered at {row.rate_micros} an hour, and is said to pay {row.said}"
+    least = NOTICE_DAYS * 86400
+    early = sa.select(price_notices.c.deployment_id, price_notices.c.change_id).where(
+        ~price_notices.c.is_cut,
+        sa.type_coerce(price_notices.c.effective_at, sa.BigInteger)
+        < sa.type_coerce(price_notices.c.told_at, sa.BigInteger) + least,
+    )
+    for row in stream(connection, early.order_by(price_notices.c.deployment_id)):
+        yield f"machine {row.deployment_id} is raised by {row.change_id} before {NOTICE_DAYS} days of notice"
+
+
 CHECKS: tuple[tuple[str, Check], ...] = (
     *books.CHECKS,
     ("stops", stops_have_a_cause),
     ("ends", ends_are_recorded),
     ("debts", debts_are_bounded),
+    ("prices", prices_are_explained),
     ("volumes", volumes_are_paid_for),
 )
 

@@ -60,6 +60,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     added_at: datetime
     is_installed: bool
     is_removed: bool
+    is_off: bool
+    """The machine was told, after it was removed."""
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,6 +178,7 @@ def read(connection: Connection, deployment: Deployment) -> Record:
             columns.added_at,
             columns.installed_at.is_not(None).label("is_installed"),
             columns.removed_at.is_not(None).label("is_removed"),
+            columns.off_at.is_not(None).label("is_off"),
         )
         .join(tables.ssh_keys, keys.id == columns.ssh_key_id)
         .join(users, users.c.id == columns.added_by)
@@ -237,9 +240,9 @@ def to_shown(key: Kept, found: tuple[str, list[str]] | None, *, is_read: bool) -
     """A key on record with what is so; None for one that has left."""
     places = found[1] if found else []
     if key.is_removed:
-        if not found:
+        if not found and (is_read or key.is_off):
             return None
-        state = State.leaving if "" in places else State.kept_out
+        state = State.leaving if "" in places or not is_read else State.kept_out
     elif not is_read:
         state = State.unread if key.is_installed else State.pending
     elif "" in places:

@@ -289,7 +289,7 @@ class Known(msgspec.Struct, frozen=True):
     is_due: bool
     has_address: bool
     ends_at: datetime | None
-    """By plan: beyond that it is not paid for."""
+    """By plan, or because it is taken back: beyond that it is not paid for."""
 
 
 def known(connection: Connection, provider: str) -> dict[str, Known]:
@@ -302,10 +302,17 @@ def known(connection: Connection, provider: str) -> dict[str, Known]:
             deployments.c.due_at.is_not(None).label("is_due"),
             deployments.c.ip_address.is_not(None).label("has_address"),
             deployments.c.ends_at,
+            deployments.c.reclaim_at,
         ).where(deployments.c.provider == provider, deployments.c.gone_at.is_(None))
     )
     return {
-        row.id: Known(Status(row.status), Desired(row.desired), bool(row.is_due), bool(row.has_address), row.ends_at)
+        row.id: Known(
+            Status(row.status),
+            Desired(row.desired),
+            bool(row.is_due),
+            bool(row.has_address),
+            min((at for at in (row.ends_at, row.reclaim_at) if at is not None), default=None),
+        )
         for row in rows
     }
 

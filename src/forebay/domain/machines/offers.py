@@ -6,7 +6,6 @@ was accepted has its capacity.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 import msgspec
 import sqlalchemy as sa
@@ -14,7 +13,7 @@ from sqlalchemy import Connection
 
 from forebay.domain.machines import restrictions
 from forebay.errors import OutOfStock
-from forebay.storage.database import lock_rows, upsert_insert
+from forebay.storage.database import lock_rows
 from forebay.storage.tables import deployments, offers, pools
 
 SPOT = "SPOT"
@@ -104,25 +103,6 @@ TAKEN = (
     .where(deployments.c.gone_at.is_(None))
     .group_by(deployments.c.pool_id)
 )
-
-
-def sync(
-    connection: Connection, provider: str, found_pools: Sequence[Pool], found: Sequence[Offer], *, now: datetime
-) -> None:
-    """Make the catalogue of a provider what it says now; what it offers no longer is unlisted, never deleted."""
-    for pool in found_pools:
-        values = msgspec.structs.asdict(pool) | {"seen_at": now}
-        insert = upsert_insert(connection, pools).values(**values)
-        connection.execute(insert.on_conflict_do_update(index_elements=[pools.c.id], set_=values))
-    for offer in found:
-        values = msgspec.structs.asdict(offer) | {"is_listed": True}
-        insert = upsert_insert(connection, offers).values(**values)
-        connection.execute(insert.on_conflict_do_update(index_elements=[offers.c.id], set_=values))
-    connection.execute(
-        sa.update(offers)
-        .where(offers.c.provider == provider, offers.c.id.not_in([offer.id for offer in found]))
-        .values(is_listed=False)
-    )
 
 
 def listed(connection: Connection) -> Sequence[Offer]:

@@ -131,9 +131,12 @@ def keep(connection: Connection, deployment_id: str, ends_at: datetime | None) -
 
 
 def ended_by(connection: Connection, deployment_id: str, at: datetime) -> datetime:
-    """`at`, or its planned end where that came before: beyond that nothing is charged."""
-    ends_at = connection.execute(sa.select(deployments.c.ends_at).where(deployments.c.id == deployment_id)).scalar()
-    return at if ends_at is None else min(at, ends_at)
+    """`at`, or its end by plan or because it is taken back, where that came before: beyond it nothing is charged."""
+    ends = connection.execute(
+        sa.select(deployments.c.ends_at, deployments.c.reclaim_at).where(deployments.c.id == deployment_id)
+    ).one()
+    first: datetime = min([at, *(end for end in ends if end is not None)])
+    return first
 
 
 def due(connection: Connection, *, now: datetime, limit: int = 100) -> Sequence[str]:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 from sqlalchemy import Connection
 
-from forebay.domain.machines import offers, orders
+from forebay.domain.machines import offers, orders, volumes
 from forebay.domain.machines.deployments import Limits
 from forebay.domain.machines.offers import SPOT, Offer
 from forebay.domain.machines.orders import Order, Refusal, Wish
@@ -45,6 +45,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     hold_micros: int
     minimum_micros: int
     """What the minimum runtime costs."""
+    volumes_rate_micros: int
+    """What the volumes that it is to have cost an hour, with this machine or without: it is in `before` already."""
     before: Outlook
     after: Outlook
     first_terminable_at: datetime | None
@@ -74,6 +76,7 @@ def preview(connection: Connection, context: TeamContext, order: Order, limits: 
         original_rate_micros=0 if wish.price is None else wish.price.list_rate_micros,
         hold_micros=wish.hold_micros,
         minimum_micros=charge_micros(rate, minutes * 60),
+        volumes_rate_micros=volumes.burn_micros(connection, context.team_id, order.volume_ids),
         before=before,
         after=after,
         first_terminable_at=None if offer is None else now + timedelta(minutes=minutes),

@@ -59,9 +59,8 @@ def is_mine(offer_id: str, user_id: str, for_team: str) -> sa.ColumnElement[bool
 
 
 def free(connection: Connection, offer: Offer) -> int:
-    """How many instances of it fit now."""
-    room = offers.rooms(connection, offer.pool_id).get(offer.pool_id)
-    return room.count(offer) if room else 0
+    """How many instances of it can be launched now."""
+    return offers.in_stock(connection, offer)
 
 
 def watch(
@@ -138,12 +137,11 @@ def look(connection: Connection, *, now: datetime) -> int:
             sa.select(*offers.COLUMNS).where(offer_rows.c.is_listed, offer_rows.c.id.in_(wanted))
         )
     }
-    rooms = offers.rooms(connection)
+    in_stock = offers.free(connection, list(listed.values()))
     told = 0
     for each in watches:
         offer = listed.get(each.offer_id)
-        room = None if offer is None else rooms.get(offer.pool_id)
-        count = room.count(offer) if room and offer else 0
+        count = in_stock.get(each.offer_id, 0)
         mine = is_mine(each.offer_id, each.user_id, each.for_team)
         if count == 0 and not each.is_out:
             connection.execute(sa.update(stock_watches).where(mine).values(is_out=True))

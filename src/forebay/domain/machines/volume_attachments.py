@@ -72,6 +72,14 @@ def of_volume(connection: Connection, volume_id: str) -> list[Attachment]:
     return listed(connection, [volume_id])[volume_id]
 
 
+def of_machine(connection: Connection, deployment_id: str) -> list[Attachment]:
+    """The open attachments of one machine, in the order in which they were asked for."""
+    mine = sa.select(attachments.c.volume_id).where(attachments.c.deployment_id == deployment_id, IS_OPEN)
+    ids = list(dict.fromkeys(connection.execute(mine.order_by(attachments.c.id)).scalars()))
+    found = listed(connection, ids)
+    return [each for volume_id in ids for each in found[volume_id] if each.deployment_id == deployment_id]
+
+
 def wake(connection: Connection, volume_id: str, *, now: datetime) -> None:
     """Make the reconciler look at the volume now."""
     connection.execute(sa.update(volumes).where(volumes.c.id == volume_id).values(due_at=now, attempts=0))

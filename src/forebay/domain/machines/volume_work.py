@@ -21,7 +21,7 @@ from forebay.domain.money import metering
 from forebay.storage.tables import deployments, teams, volumes
 from forebay.storage.tables import volume_attachments as attachments
 
-BUSY_SECONDS = 10
+BUSY_SECONDS = 5
 """So long a detachment is tried while something uses the volume; then it stays attached, and says why."""
 
 
@@ -139,19 +139,31 @@ def mark_not_grown(connection: Connection, volume_id: str, token: str, reason: s
 
 
 def mark_failed(connection: Connection, volume_id: str, token: str, reason: str, *, now: datetime) -> None:
-    """It can't be made: that costs nothing, and a launch that waits for it fails. Raises Lost."""
-    if held(connection, volume_id, token).state == "creating":
+    """It can't be made: that costs nothing. A launch that waits for it sees that and fails; others are told.
+
+    Raises Lost.
+    """
+    waiting = volume_attachments.of_volume(connection, volume_id)
+    for each in waiting:
+        keep(connection, each.deployment_id)
+    volume = held(connection, volume_id, token)
+    if volume.state == "creating":
         change(connection, volume_id, state="failed", ended_at=now, error=reason[:500], attempts=0)
+        for each in (each for each in waiting if not each.is_first_launch):
+            volume_attachments.turn(connection, volume_id, each.deployment_id, "detached", now=now)
+            message = f"{volume.name} could not be made: {reason}"
+            note(connection, each.deployment_id, "volume-refused", message, now=now)
 
 
 def mark_gone(connection: Connection, volume_id: str, token: str, *, now: datetime) -> None:
     """The provider confirmed that nothing is left of it: its room is free again. Raises Lost."""
     volume = held(connection, volume_id, token)
-    connection.execute(
-        sa.update(attachments)
-        .where(attachments.c.volume_id == volume_id, IS_OPEN)
-        .values(state="detached", changed_at=now)
-    )
+    if volume.state == "deleting":
+        connection.execute(
+            sa.update(attachments)
+            .where(attachments.c.volume_id == volume_id, IS_OPEN)
+            .values(state="detached", changed_at=now)
+        )
     state = "deleted" if volume.state == "deleting" else volume.state
     change(connection, volume_id, state=state, gone_at=now, used_bytes=0)
 

@@ -305,10 +305,19 @@ def note_canceling(connection: Connection, attempt: Attempt, *, error_code: str)
     return note(connection, attempt, state=State.canceling.value, error_code=error_code[:60])
 
 
-def put_off(connection: Connection, attempt: Attempt, *, now: datetime, seconds: int, is_unknown: bool = False) -> int:
+def put_off(
+    connection: Connection,
+    attempt: Attempt,
+    *,
+    now: datetime,
+    seconds: int,
+    is_unknown: bool = False,
+    is_counted: bool = True,
+) -> int:
     """An answer is missing: let it be looked at again later. How often that was so by now. Raises LeaseLost.
 
-    `is_unknown`: it may have been charged. One that is not made at the processor can't have been.
+    `is_unknown`: it may have been charged. One that is not made at the processor can't have been. `is_counted`: it
+    counts among the tries after which an operator is told.
     """
     found = find(connection, attempt.id)
     state = State.unknown if is_unknown and found is not None and found.state is State.created else None
@@ -317,7 +326,7 @@ def put_off(connection: Connection, attempt: Attempt, *, now: datetime, seconds:
         attempt,
         due_at=now + timedelta(seconds=seconds),
         lease_token=None,
-        tries=payment_attempts.c.tries + 1,
+        tries=payment_attempts.c.tries + int(is_counted),
         **({"state": state.value} if state else {}),
     )
     return changed.tries

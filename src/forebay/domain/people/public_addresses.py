@@ -10,6 +10,7 @@ networks.
 import ipaddress
 import re
 from functools import cache
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -78,6 +79,21 @@ class Walls(msgspec.Struct, frozen=True):
     def lets_through(self, address: Address) -> bool:
         """Whether the address may be connected to."""
         return is_public(address) or self.opens(address)
+
+
+class Decided(Protocol):
+    """The settings that are walls."""
+
+    @property
+    def webhook_open_networks(self) -> tuple[str, ...]: ...
+
+    @property
+    def webhook_allow_http(self) -> bool: ...
+
+
+def walls_of(settings: Decided) -> Walls:
+    """Where webhooks of this cloud may lead."""
+    return Walls(settings.webhook_open_networks, settings.webhook_allow_http)
 
 
 @cache

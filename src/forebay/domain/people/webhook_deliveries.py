@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from forebay import ids
 from forebay.domain.people import activity, webhook_messages, webhooks
+from forebay.domain.people.access import Caller
 from forebay.domain.people.webhook_messages import Event
 from forebay.errors import Conflict, RateLimitExceeded
 from forebay.storage import tables
@@ -121,6 +122,30 @@ def insert(connection: Connection, webhook_id: str, event: Event, body: str, *, 
             due_at=now,
             attempts=0,
         )
+    )
+    return delivery_id
+
+
+def test_by(
+    connection: Connection,
+    caller: Caller,
+    webhook: webhooks.Webhook,
+    team: Mapping[str, str],
+    url: str,
+    *,
+    now: datetime,
+) -> str:
+    """The same as `test`, on record as what the caller did. Then nudge `webhooks`."""
+    delivery_id = test(connection, webhook, team, url, now=now)
+    activity.record(
+        connection,
+        caller,
+        "webhook.test",
+        now=now,
+        team_id=webhook.team_id,
+        object_type="webhook",
+        object_id=webhook.id,
+        details={"name": webhook.name},
     )
     return delivery_id
 

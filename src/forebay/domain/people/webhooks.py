@@ -22,6 +22,7 @@ from forebay.domain.people.roles import Permission
 from forebay.domain.people.sealed import seal, unseal
 from forebay.domain.people.webhook_messages import SECRET_BYTES, written_secret
 from forebay.errors import BadRequest, Conflict, NotFound
+from forebay.storage.database import lock_rows
 from forebay.storage.tables import webhook_attempts, webhook_deliveries, webhooks
 
 MOST_WEBHOOKS = 10
@@ -85,14 +86,19 @@ def listed(connection: Connection, team_id: str, secret_key: bytes) -> list[Webh
     return [to_webhook(row, secret_key) for row in rows]
 
 
-def find(connection: Connection, team_id: str, webhook_id: str, secret_key: bytes) -> Webhook:
-    """The team's webhook, locked until the transaction ends. Raises NotFound."""
-    row = connection.execute(
-        sa.select(*COLUMNS).where(webhooks.c.id == webhook_id, webhooks.c.team_id == team_id).with_for_update()
-    ).first()
+def look(connection: Connection, team_id: str, webhook_id: str, secret_key: bytes) -> Webhook:
+    """The team's webhook. Raises NotFound."""
+    mine = sa.select(*COLUMNS).where(webhooks.c.id == webhook_id, webhooks.c.team_id == team_id)
+    row = connection.execute(mine).first()
     if row is None:
         raise NotFound("Webhook")
     return to_webhook(row, secret_key)
+
+
+def find(connection: Connection, team_id: str, webhook_id: str, secret_key: bytes) -> Webhook:
+    """The same, locked until the transaction ends. Raises NotFound."""
+    lock_rows(connection, webhooks, [webhook_id])
+    return look(connection, team_id, webhook_id, secret_key)
 
 
 def added_by(connection: Connection, team_id: str, user_id: str) -> list[tuple[str, str]]:

@@ -21,7 +21,9 @@ mkdir -p /run/sshd /etc/forebay /var/lib/forebay
 rm -rf /run/sshd.pid /run/nologin /run/forebay-logins
 mkdir -m 0700 /run/forebay-logins
 note_login='session optional pam_exec.so quiet /usr/lib/forebay/note-login'
-grep -qF "$note_login" /etc/pam.d/sshd || echo "$note_login" >>/etc/pam.d/sshd
+if [ -e /etc/pam.d/sshd ] && ! grep -qF "$note_login" /etc/pam.d/sshd; then
+    echo "$note_login" >>/etc/pam.d/sshd
+fi
 
 # The keys of the launch; from then on the file is what counts.
 if [ ! -e /etc/forebay/authorized_keys ]; then

@@ -1,0 +1,200 @@
+"""`forebay deploy`: from a wish to a machine that one can log in to, with a look at what it costs in between."""
+
+import secrets
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from forebay.cli.completion import offer_names
+from forebay.cli.deployments import await_running, tell_how_it_is
+from forebay.cli.ending import REFUSED, USAGE, end
+from forebay.cli.figures import dollars
+from forebay.cli.here import Here, Yes, command, visible
+from forebay.cli.orders import Asker, cloud_init_of, file_of, key_of, labels_of, offer_of, one_of, team_of
+from forebay.cli.schedules import AutoStop, AutoStopAction, MaxCost, TerminateAt, ends_wished
+
+if TYPE_CHECKING:
+    from forebay.client import Reply
+    from forebay.client.deployments import Deployment
+    from forebay.client.previews import LaunchPreview
+
+Offer = Annotated[
+    str | None,
+    typer.Argument(help="The offer, by its id; asked for if left out.", autocompletion=offer_names),
+]
+OPTIONS = {
+    "region": "--region",
+    "operating_system": "--os",
+    "instance_type": "--type",
+    "ssh_key_id": "--ssh-key",
+    "name": "--name",
+    "terminate_at": "--terminate-at",
+    "max_cost": "--max-cost",
+    "auto_stop_minutes": "--auto-stop",
+    "auto_stop_action": "--auto-stop-action",
+}
+"""Which option says what of a launch."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put it beside the other commands."""
+    command(app, "deploy")(deploy)
+
+
+def deploy(
+    here: Here,
+    offer: Offer = None,
+    *,
+    name: Annotated[str | None, typer.Option(help="What the machine is called.")] = None,
+    ssh_key: Annotated[
+        str | None, typer.Option(help="What opens it: a key of the team by name, id or fingerprint, or a .pub file.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Where, if the offer is in several regions.")] = None,
+    system: Annotated[str | None, typer.Option("--os", help="Its operating system, if there are several.")] = None,
+    kind: Annotated[str | None, typer.Option("--type", help="SPOT, where the offer can be launched so.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE; may be given several times.")] = None,
+    port: Annotated[
+        list[int] | None, typer.Option(help="A TCP port to be reached from outside; may be given several times.")
+    ] = None,
+    cloud_init: Annotated[
+        Path | None, typer.Option(help="First boot: a file of cloud-config.", exists=True, dir_okay=False)
+    ] = None,
+    max_cost: MaxCost = None,
+    terminate_at: TerminateAt = None,
+    auto_stop: AutoStop = None,
+    auto_stop_action: AutoStopAction = None,
+    previews: Annotated[bool, typer.Option("--preview", help="Say what it would cost, and launch nothing.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Don't wait until it runs.")] = False,
+    key: Annotated[
+        str | None, typer.Option(help="Yours, a new one for each launch: the same key again is the same machine.")
+    ] = None,
+    yes: Yes = False,
+) -> None:
+    """Launch a machine, and wait until SSH answers. Asks for what it needs, and shows what it costs before.
+
+    Status 1 if it is refused, or comes to nothing.
+    """
+    asker = Asker(here, is_sure=yes, is_looking=previews)
+    team = team_of(here, asker) if offer is None else here.team()
+    gpu_type, found = offer_of(here, asker, team.id, offer, kind)
+    if name is None and offer is None and asker.is_there and not previews:
+        name = asker.line("Its name (empty: one is made up)") or None
+    order: dict[str, Any] = {
+        "team_id": team.id,
+        "provider": found.provider,
+        "offer_id": found.offer_id,
+        "gpu_type": gpu_type,
+        "gpu_count": found.gpu_count,
+        "region": one_of(asker, "region", region, found.clusters),
+        "operating_system": one_of(asker, "system", system, found.os_options),
+        "instance_type": kind or found.instance_type,
+        **key_of(here, asker, team, ssh_key),
+        "name": name,
+        "labels": labels_of(label),
+        "ports": port or None,
+        "cloud_init": cloud_init_of(cloud_init),
+        **ends_wished(max_cost, terminate_at, auto_stop, auto_stop_action),
+    }
+    if previews or not yes:
+        look(here, asker, order, is_all=previews)
+    if not previews:
+        key = key or secrets.token_hex(8)
+        files = {"--ssh-key": ssh_key or file_of(order.get("ssh_public_key")), "--cloud-init": cloud_init}
+        with how_to_go_on(again(order, key, files)):
+            launch(here, order, key, detach=detach)
+
+
+def look(here: Here, asker: Asker, order: Mapping[str, Any], *, is_all: bool) -> None:
+    """Show what the launch would come to, and ask whether it is wanted; `is_all`: it is only looked at.
+
+    Ends the program with status 1 where it would be refused.
+    """
+    from forebay.client import deployments, previews
+
+    reply = here.exchange(previews.preview(deployments.launch(**order)))
+    found = reply.answer
+    if is_all:
+        if not here.print_json(reply):
+            tell_preview(here, found, order)
+        if not found.can_launch:
+            raise typer.Exit(REFUSED)
+        return
+    if asker.is_there or not found.can_launch:
+        with here.aside():
+            tell_preview(here, found, order)
+    if not found.can_launch:
+        end("Nothing was launched.", REFUSED)
+    if asker.is_there:
+        asker.confirm("Launch it?")
+    else:
+        end("Credits are spent by this: say --yes, as there is nobody to ask.", USAGE)
+
+
+def tell_preview(here: Here, found: "LaunchPreview", order: Mapping[str, Any]) -> None:
+    """Print what a launch would come to."""
+    facts: dict[str, str | None] = {"Offer": f"{order['offer_id']} in {order['region']}, {order['operating_system']}"}
+    if found.offer_id is not None:
+        before = f" instead of {dollars(found.original_cost.per_hour)}" if found.has_discount else ""
+        cost = found.cost
+        facts |= {
+            "Costs": f"{dollars(cost.per_hour)}{before} an hour, {dollars(round(cost.per_day, 2))} a day, "
+            f"{dollars(round(cost.per_month, 2))} a month",
+            "Held": f"{dollars(found.hold)} of {dollars(found.available)}, leaving {dollars(found.available_after)}",
+            "Lasts": found.runway,
+            "In stock": str(found.in_stock),
+        }
+    if found.ends_at is not None:
+        facts["Ends"] = found.ends_at
+    for name, value in facts.items():
+        print(f"{name:<11}{visible(value or '–')}")
+    for warning in found.warnings:
+        print(visible(f"Note: {warning.message}"))
+    for refusal in found.refusals:
+        reasons = [f"{field}: {why}." for field, why in refusal.details.items() if isinstance(why, str)]
+        who = f" Who can change that: {', '.join(refusal.who_can)}." if refusal.who_can else ""
+        print(visible(" ".join([f"No: {refusal.error}", *reasons]) + who))
+
+
+def launch(here: Here, order: Mapping[str, Any], key: str, *, detach: bool) -> None:
+    """Launch, wait unless that isn't wanted, and tell how to get in. Status 1 where it came to nothing."""
+    from forebay.client import deployments
+
+    reply: Reply[Deployment] = here.exchange(deployments.launch(**order, retry_key=key))
+    if not detach:
+        reply = await_running(here, reply.answer.id)
+    tell_how_it_is(here, reply)
+
+
+def again(order: Mapping[str, Any], key: str, files: Mapping[str, object]) -> list[str]:
+    """The command that asks for the same launch; `files` are what was read, by their options."""
+    words = ["deploy", order["offer_id"], "--team", order["team_id"], "--key", key, "--yes"]
+    for name, option in OPTIONS.items():
+        if order.get(name) is not None:
+            words += [option, str(order[name])]
+    for label, value in (order["labels"] or {}).items():
+        words += ["--label", f"{label}={value}"]
+    for number in order["ports"] or ():
+        words += ["--port", str(number)]
+    for option, file in files.items():
+        if file is not None and option not in words:
+            words += [option, str(file)]
+    return words
+
+
+@contextmanager
+def how_to_go_on(command: list[str]) -> Iterator[None]:
+    """Whatever cuts it off: say how the same launch is asked for again, and no second machine."""
+    from forebay.client import Refusal, ServerFailed
+
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        if not isinstance(error, Refusal) or isinstance(error, ServerFailed):
+            line = shlex.join(["forebay", *command])
+            print(f"To go on with the same machine, and launch one: {visible(line)}", file=sys.stderr)
+        raise
