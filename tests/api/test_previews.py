@@ -123,6 +123,17 @@ def test_all_refusals_at_once_and_a_launch_meets_the_first_of_them(make_cloud: C
     assert (answer.status, found["refusals"], found["canLaunch"]) == (201, [], True)
 
 
+def test_volumes_are_priced_and_looked_at(cloud: Cloud) -> None:
+    pat, other = cloud.person(), cloud.person()
+    body = {"name": "data", "sizeInGb": 10, "provider": "memory", "region": "here", "teamId": pat.team}
+    volume = cloud.post("/api/volumes", pat.key, body).ok(201)
+    found = previewed(cloud, pat, volumeIds=[volume["id"]])
+    assert found["volumesCost"]["perHour"] == volume["hourlyRate"] > 0
+    assert found["burnPerHourAfter"] == found["burnPerHour"] + 3.6
+    theirs = previewed(cloud, other, volumeIds=[volume["id"]])
+    assert (theirs["volumesCost"]["perHour"], theirs["refusals"][0]["code"]) == (0.0, "NOT_FOUND")
+
+
 def test_without_such_an_offer_the_rest_is_still_said(cloud: Cloud) -> None:
     pat = cloud.person(credits_micros=DOLLAR)
     found = previewed(cloud, pat, offerId="nothing", ssh_public_key="ssh-rsa x", sshKeyId=...)

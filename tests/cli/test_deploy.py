@@ -70,6 +70,18 @@ def test_said_in_full_it_launches_and_tells_how_to_get_in(cloud: Cloud, run: Run
     cloud.settle()
 
 
+def test_volumes_and_ports_come_with_it(cloud: Cloud, run: Run) -> None:
+    pat = cloud.person()
+    cloud.ssh_key(pat.team, pat)
+    body = {"name": "data", "sizeInGb": 10, "provider": "memory", "region": "here", "teamId": pat.team}
+    volume = cloud.post("/api/volumes", pat.key, body).ok(201)
+    cloud.settle()
+    words = ("deploy", "memory-small", "--volume", "data", "--port", "8080", "--port", "9090", "--yes", "--json")
+    made = run(*words, token=pat.session).json
+    assert (made["volumeIds"], made["ports"]) == ([volume["id"]], [8080, 9090])
+    assert run("deploy", "memory-small", "--volume", "none", "--yes", token=pat.session).status == 4
+
+
 def test_the_same_key_again_is_the_same_machine(cloud: Cloud, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     pat = cloud.person(credits_micros=3 * DOLLAR)
     cloud.ssh_key(pat.team, pat)

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from forebay.compute.base import CloudInit, FoundKey, LaunchSpec, Pool, ProviderUnavailable, Rejected, WriteFile
-from forebay.compute.local import container, doctor, first_boot, image, journal, seccomp, service, sessions
-from forebay.compute.local.gpus import NVIDIA, Gpus, cdi_names, simulated_gpus
+from forebay.compute.local import container, doctor, first_boot, image, journal, seccomp, service, sessions, usage
+from forebay.compute.local.gpus import NVIDIA, Gpus, busy_gpus, cdi_names, simulated_gpus
 from forebay.compute.local.networks import TeamNetwork, bridge_name
 from forebay.compute.local.offers import Machine, offers_of, pool_of
 from forebay.compute.local.provider import LocalProvider, resolvers_of
@@ -254,6 +254,44 @@ def test_gpus_are_counted_from_cdi_files(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{")
     assert cdi_names(NVIDIA, [tmp_path, tmp_path / "missing"]) == ("0", "1")
     assert Gpus(kind=NVIDIA, names=("0", "1"), gpu_type="", model="", memory_gb=0).devices([1]) == [f"{NVIDIA}=1"]
+
+
+def test_how_busy_gpus_are_is_asked_once_for_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "0, GPU-1a, 7\n1, GPU-2b, 100\n"
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text(f"#!/bin/sh\nprintf '{said}'\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    busy = busy_gpus()
+    assert busy == {f"{NVIDIA}={name}": part for name, part in (("0", 0.07), ("GPU-1a", 0.07), ("1", 1), ("GPU-2b", 1))}
+    assert usage.busiest(f"{NVIDIA}=0,{NVIDIA}=1", busy) == 1.0
+    assert usage.busiest("forebay.dev/simulated-gpu=0", busy) is usage.busiest("", busy) is None
+    for broken in ("exit 9", "echo No devices were found", "echo 0, GPU-1a, [N/A]"):
+        smi.write_text(f"#!/bin/sh\n{broken}\n")
+        assert busy_gpus() == {}
+
+
+def test_processor_time_is_found_under_either_kind_of_cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    proc, root = tmp_path / "proc", tmp_path / "cgroup"
+    monkeypatch.setattr(usage, "CGROUPS", root)
+    below = "libpod_parent/libpod-abc"
+    for number, lines in (
+        (1, f"9:memory:/x/{below}\n2:cpu,cpuacct:/{below}\n0::/\n"), (2, f"0::/{below}\n"), (3, "0::/system.slice\n")
+    ):  # fmt: skip
+        (proc / str(number)).mkdir(parents=True)
+        (proc / str(number) / "cgroup").write_text(lines)
+    for folder, name, text in (
+        (root / "cpuacct" / below, "cpuacct.usage", "1500000000\n"),
+        (root / below, "cpu.stat", "usage_usec 2500000\nuser_usec 1\n"),
+    ):
+        folder.mkdir(parents=True)
+        (folder / name).write_text(text)
+    first, second = (usage.cgroup_of(number, "abc", root, proc) for number in (1, 2))
+    assert (first, second) == (root / "cpuacct" / below, root / below)
+    assert [usage.cpu_seconds_of(found) for found in (first, second) if found] == [1.5, 2.5]
+    assert usage.cgroup_of(3, "abc", root, proc) is usage.cgroup_of(4, "abc", root, proc) is None
+    assert usage.cpu_seconds_of(root / "gone") is None
+    assert usage.usage_of("one", 1, first, None) is None, "the process is none of the machine's any more"
 
 
 def test_walls_drop_last_what_nobody_allowed() -> None:

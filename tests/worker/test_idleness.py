@@ -99,7 +99,7 @@ def test_it_is_warned_and_then_stopped_as_by_hand(stage: Stage) -> None:
     assert "deployments" in stage.forebay.nudged
     stage.settle()
     assert stage.segments(machine)[0][2] == began + 20 * 60
-    assert stage.events(machine)[-2:] == ["idle-warning", "stopped"]
+    assert stage.events(machine)[-3:] == ["idle-warning", "stopped", "halted"]
     with stage.database.read() as connection:
         [row] = connection.execute(sa.select(activity).where(activity.c.action == "deployment.stop")).all()
     assert (row.user_id, row.object_id, row.details["reason"]) == (None, machine, "autoStopMinutes")

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forebay.cli.completion import offer_names
+from forebay.cli.completion import offer_names, volume_names
 from forebay.cli.deployments import await_running, tell_how_it_is
 from forebay.cli.ending import REFUSED, USAGE, end
 from forebay.cli.figures import dollars
 from forebay.cli.here import Here, Yes, command, visible
-from forebay.cli.orders import Asker, cloud_init_of, file_of, key_of, labels_of, offer_of, one_of, team_of
+from forebay.cli.orders import Asker, cloud_init_of, file_of, key_of, labels_of, offer_of, one_of, team_of, volumes_of
 from forebay.cli.schedules import AutoStop, AutoStopAction, MaxCost, TerminateAt, ends_wished
 
 if TYPE_CHECKING:
@@ -58,6 +58,12 @@ def deploy(
     system: Annotated[str | None, typer.Option("--os", help="Its operating system, if there are several.")] = None,
     kind: Annotated[str | None, typer.Option("--type", help="SPOT, where the offer can be launched so.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE; may be given several times.")] = None,
+    volume: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A volume of the team, by name or id; may be given several times.", autocompletion=volume_names
+        ),
+    ] = None,
     port: Annotated[
         list[int] | None, typer.Option(help="A TCP port to be reached from outside; may be given several times.")
     ] = None,
@@ -96,6 +102,7 @@ def deploy(
         **key_of(here, asker, team, ssh_key),
         "name": name,
         "labels": labels_of(label),
+        "volume_ids": volumes_of(here, team.id, volume),
         "ports": port or None,
         "cloud_init": cloud_init_of(cloud_init),
         **ends_wished(max_cost, terminate_at, auto_stop, auto_stop_action),
@@ -146,12 +153,14 @@ def tell_preview(here: Here, found: "LaunchPreview", order: Mapping[str, Any]) -
             f"{dollars(round(cost.per_month, 2))} a month",
             "Held": f"{dollars(found.hold)} of {dollars(found.available)}, leaving {dollars(found.available_after)}",
             "Lasts": found.runway,
+            "Volumes": f"{dollars(found.volumes_cost.per_hour)} an hour, as before" if order["volume_ids"] else None,
             "In stock": str(found.in_stock),
         }
     if found.ends_at is not None:
         facts["Ends"] = found.ends_at
     for name, value in facts.items():
-        print(f"{name:<11}{visible(value or '–')}")
+        if value is not None:
+            print(f"{name:<11}{visible(value)}")
     for warning in found.warnings:
         print(visible(f"Note: {warning.message}"))
     for refusal in found.refusals:
@@ -178,6 +187,8 @@ def again(order: Mapping[str, Any], key: str, files: Mapping[str, object]) -> li
             words += [option, str(order[name])]
     for label, value in (order["labels"] or {}).items():
         words += ["--label", f"{label}={value}"]
+    for volume_id in order["volume_ids"] or ():
+        words += ["--volume", volume_id]
     for number in order["ports"] or ():
         words += ["--port", str(number)]
     for option, file in files.items():

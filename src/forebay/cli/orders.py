@@ -210,6 +210,16 @@ def asked_key(
 # What else there is.
 
 
+def volumes_of(here: Here, team_id: str, wanted: Sequence[str] | None) -> list[str] | None:
+    """The ids of the team's volumes that are meant. Ends the program where one isn't clear."""
+    from forebay.client import volumes
+
+    if not wanted:
+        return None
+    listed = every_page(here, volumes.listed, "volumes", team_id=team_id)
+    return [pick("volume", each, listed, lambda one: [one.name]).id for each in wanted]
+
+
 def labels_of(texts: Sequence[str] | None) -> dict[str, str] | None:
     """Labels as they are typed. Ends the program for what is none."""
     found = {}

@@ -93,7 +93,15 @@ class IdlenessReconciler:
             with self.database.begin() as connection:
                 idleness.begin(connection, new, since=before.at if before else look.at)
                 idleness.end(connection, over, now=look.at)
-        self.act(provider, [machine for machine in machines if machine.id in idle and machine.auto_stop_minutes])
+        if before is not None:
+            self.act(
+                provider,
+                [
+                    machine
+                    for machine in machines
+                    if machine.id in idle and machine.is_to_be_told(machine.idle_since or before.at, look.at)
+                ],
+            )
 
     def is_idle(self, deployment_id: str, before: Look | None, look: Look) -> bool:
         """Whether it was not in use between two looks."""

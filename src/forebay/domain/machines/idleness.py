@@ -33,6 +33,11 @@ class Running(msgspec.Struct, frozen=True):
     idle_since: datetime | None
     auto_stop_minutes: int | None
 
+    def is_to_be_told(self, since: datetime, now: datetime) -> bool:
+        """Whether, idle since then, it has come to its warning: before that nothing is to be done about it."""
+        minutes = self.auto_stop_minutes
+        return minutes is not None and now >= since + timedelta(minutes=minutes) - lead(minutes)
+
 
 def running(connection: Connection, provider: str) -> Sequence[Running]:
     """All machines of a provider that run."""
