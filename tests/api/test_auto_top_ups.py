@@ -7,7 +7,7 @@ import pytest
 
 from forebay.domain.people.roles import Role
 from tests.api.cloud import Cloud
-from tests.api.test_top_ups import KEY, Shop
+from tests.api.shop import KEY, Shop
 from tests.payments.bank import DECLINED_LATER
 
 pytestmark = pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import pytest
 
-from forebay.api import statement_pdf
+from forebay.domain.machines import statement_pdf
 from forebay.domain.money.amounts import in_dollars
 from forebay.storage.tables import teams
 from tests.api.cloud import DOLLAR, Cloud, Person

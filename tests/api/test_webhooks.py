@@ -20,7 +20,7 @@ from forebay.storage import tables
 from tests import servers
 from tests.api.clock import START
 from tests.api.cloud import DOLLAR, Cloud
-from tests.api.test_top_ups import KEY, Shop
+from tests.api.shop import KEY, Shop
 from tests.payments.bank import DISPUTED
 from tests.payments.relay import Relay, body_of
 

@@ -10,7 +10,7 @@ import pytest
 from forebay.cli.here import Here
 from forebay.payments.base import PageStatus
 from tests.api.cloud import Cloud
-from tests.api.test_top_ups import KEY, Shop
+from tests.api.shop import KEY, Shop
 from tests.api.wire import Loop
 from tests.cli.conftest import Run
 from tests.payments.bank import DECLINED_LATER

@@ -251,7 +251,7 @@ def keys(person: Terminal, team: dict[str, Any], folder: Path) -> None:
     assert "There is no machine 'train'" in person.types("logs", "train", status=4)
     assert "There is no machine 'train'" in person.types("ssh-keys", "on", "train", status=4)
     assert "There is no machine 'train'" in person.types("ssh-keys", "set", "train", "--add", "laptop", status=4)
-    assert "There is no SSH key" in person.types("ssh-keys", "delete", "nobody", answer="y", status=4)
+    assert "There is no SSH key" in person.types("ssh-keys", "delete", "nobody", status=4)
     assert "Nothing that can be launched" in person.types("offers")
     assert person.json("offers")["data"] == []
     assert "There is no machine 'train'" in person.types("ssh", "train", status=4)

@@ -13,6 +13,10 @@ import msgspec
 import sqlalchemy as sa
 
 from forebay.compute.memory import SMALL
+from forebay.domain.money import card_changes, cards, deposits
+from forebay.domain.money.deposits import Wish
+from forebay.domain.people import access, credentials
+from forebay.domain.people.access import Credential, Target
 from forebay.domain.people.roles import MemberMode, Role
 from forebay.storage import migrations
 from forebay.storage.tables import teams
@@ -67,6 +71,7 @@ class Stage:
         self.webhook = str(made["id"])
         self.speech_key = cloud.ssh_key(self.speech, self.olga)
         self.machines = self.month()
+        self.money = self.payments()
         self.volume = self.store()
 
     def team(self, name: str, mode: MemberMode, credits_micros: int) -> str:
@@ -132,6 +137,25 @@ class Stage:
         )  # fmt: skip
         found["deploying"] = str(self.cloud.post("/api/deployments", self.mia.key, order).ok(201)["id"])
         return found
+
+    def payments(self) -> dict[str, str]:
+        """A saved card, a payment and a card on their way, of a processor that isn't there."""
+        now = self.cloud.clock.now()
+        hashed = credentials.hash_token(self.olga.key, self.cloud.forebay.secret_key)
+        facts = cards.Facts(
+            payment_method_id="pm_stage", brand="visa", last_four="4242", expiry_month=12, expiry_year=2099
+        )
+        wish = Wish(amount_micros=50 * DOLLAR, client_key="stage", is_page=True)
+        with self.cloud.database.begin() as connection:
+            by_key = Credential(hashed, True, "192.0.2.7")
+            _, context = access.enter(connection, by_key, Target.team, self.lab, now=now)
+            assert context is not None
+            return {
+                "card_id": cards.add(connection, self.lab, facts, created_by=self.olga.id, now=now).id,
+                "top_up_id": deposits.ask(connection, context, wish, now=now).id,
+                "set_up_id": card_changes.begin(connection, context, payment_method_id=None, now=now).id,
+                "month": f"{now:%Y-%m}",
+            }
 
     def store(self) -> str:
         """A volume, attached to nothing, and one on a machine."""

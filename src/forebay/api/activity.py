@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from forebay.api import spreadsheets
 from forebay.api.call import Call
 from forebay.api.envelope import Csv, Input, Wire, encoder, iso
 from forebay.api.route import Needs, route
+from forebay.domain.money import spreadsheets
 from forebay.domain.people import activity_log
 from forebay.domain.people.access import Target
 from forebay.domain.people.activity_log import Filter, Row
@@ -158,7 +158,7 @@ def of_team(call: Call, team_id: str, query: Page) -> Activities:
 def of_team_as_csv(call: Call, team_id: str, query: Which) -> Csv:
     """The same as a table for spreadsheets: the newest 10,000 rows."""
     rows, _ = activity_log.of_team(call.connection, call.team.team_id, filter_of(query), page=1, limit=MOST_LINES)
-    return spreadsheets.table(f"activity-{call.team.slug}", COLUMNS, [cells(row) for row in rows])
+    return Csv(f"activity-{call.team.slug}.csv", spreadsheets.table(COLUMNS, [cells(row) for row in rows]))
 
 
 def cells(row: Row) -> Sequence[str | None]:

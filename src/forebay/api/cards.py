@@ -7,34 +7,19 @@ import msgspec
 from forebay.api.call import Call
 from forebay.api.envelope import Input, Wire, iso
 from forebay.api.route import route
-from forebay.domain.money import auto_top_ups, card_set_ups, cards, declines
-from forebay.domain.people import activity
+from forebay.domain.money import card_changes, card_set_ups, cards, declines
 from forebay.domain.people.access import Target
 from forebay.domain.people.roles import Permission
-from forebay.errors import Conflict
-
-
-class PaymentsNotSetUp(Conflict):
-    """This cloud takes no cards."""
-
-    code = "PAYMENTS_NOT_SET_UP"
-
-
-NOT_SET_UP = (
-    "Cards are not set up in this cloud. Whoever runs it can set FOREBAY_STRIPE_SECRET_KEY; until then an operator can "
-    "grant credits."
-)
 
 
 def demand_payments(call: Call) -> None:
     """Raise PaymentsNotSetUp where no cards can be charged."""
-    if not call.settings.takes_cards:
-        raise PaymentsNotSetUp(NOT_SET_UP, details={"setting": "FOREBAY_STRIPE_SECRET_KEY", "whoCanDoIt": ["operator"]})
+    card_changes.demand_payments(takes_cards=call.settings.takes_cards)
 
 
 def no_cards_because(call: Call) -> str | None:
     """Why this cloud takes no cards, and who can change that; None where it does."""
-    return None if call.settings.takes_cards else NOT_SET_UP
+    return None if call.settings.takes_cards else card_changes.NOT_SET_UP
 
 
 class Card(Wire):
@@ -153,14 +138,7 @@ def create(call: Call, team_id: str, body: NewCard) -> CardSetUp:
     cloud takes no cards.
     """
     demand_payments(call)
-    set_up = card_set_ups.begin(
-        call.connection,
-        team_id,
-        payment_method_id=body.payment_method_id,
-        requested_by=call.caller.user_id,
-        now=call.now,
-    )
-    note(call, "card.set-up", set_up.id)
+    set_up = card_changes.begin(call.connection, call.team, payment_method_id=body.payment_method_id, now=call.now)
     call.nudge("cards")
     return shown(set_up)
 
@@ -189,9 +167,7 @@ def show_set_up(call: Call, team_id: str, set_up_id: str) -> CardSetUp:
 )
 def make_default(call: Call, team_id: str, card_id: str) -> Card:
     """Charge this card from now on, unless another is named."""
-    card = cards.make_default(call.connection, team_id, card_id)
-    note(call, "card.make-default", card_id, lastFour=card.last_four)
-    auto_top_ups.resume_by_card(call.connection, team_id, by=call.caller.user_id, now=call.now)
+    card = card_changes.make_default(call.connection, call.team, card_id, now=call.now)
     call.nudge("auto-top-ups")
     return to_wire(call, card)
 
@@ -211,21 +187,6 @@ def delete(call: Call, team_id: str, card_id: str) -> Removed:
 
     409 `CARD_IN_USE` while a payment by it is under way.
     """
-    card = cards.delete(call.connection, team_id, card_id, now=call.now)
-    note(call, "card.delete", card_id, lastFour=card.last_four)
+    card_changes.delete(call.connection, call.team, card_id, now=call.now)
     call.nudge("cards")
     return Removed(success=True)
-
-
-def note(call: Call, action: str, object_id: str, **details: str) -> None:
-    """A row in the team's activity."""
-    activity.record(
-        call.connection,
-        call.caller,
-        action,
-        now=call.now,
-        team_id=call.team.team_id,
-        object_type="card",
-        object_id=object_id,
-        details=details,
-    )

@@ -4,11 +4,10 @@ from typing import Annotated
 
 import msgspec
 
-from forebay.api import statement_pdf
 from forebay.api.call import Call
 from forebay.api.envelope import Input, Pdf, Wire, moment
 from forebay.api.route import route
-from forebay.domain.machines import statements
+from forebay.domain.machines import statement_pdf, statements
 from forebay.domain.people.access import Target
 from forebay.domain.people.roles import Permission
 

@@ -5,10 +5,10 @@ found out afterwards, by asking Stripe for the object.
 """
 
 from forebay.api.call import Call
-from forebay.api.cards import PaymentsNotSetUp
 from forebay.api.envelope import Wire
 from forebay.api.route import Needs, route
 from forebay.domain.money import webhook_events
+from forebay.domain.money.card_changes import PaymentsNotSetUp
 from forebay.errors import BadRequest
 from forebay.payments import events
 

@@ -5,16 +5,14 @@ from typing import Annotated
 
 import msgspec
 
-from forebay.api import spreadsheets
 from forebay.api.call import Call
 from forebay.api.envelope import Csv, Input, Wire, moment
 from forebay.api.route import route
 from forebay.domain.money import transactions
-from forebay.domain.money.amounts import in_dollars, to_dollars
+from forebay.domain.money.amounts import to_dollars
 from forebay.domain.money.transactions import Filter
 from forebay.domain.people.access import Target
 from forebay.domain.people.roles import Permission
-from forebay.errors import BadRequest
 
 Kind = Annotated[str, msgspec.Meta(pattern="^[a-z_]{1,30}$")]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -127,30 +125,5 @@ def as_csv(call: Call, team_id: str, query: Which) -> Csv:
 
     More than 100,000 lines are a 400: ask for them in parts.
     """
-    most = spreadsheets.MOST_ROWS
-    found, total = transactions.search(call.connection, team_id, query.filter(), limit=most)
-    if total > most:
-        raise BadRequest(
-            f"These are {total} transactions, and a file holds {most}. Ask for a shorter time.",
-            code="TOO_MANY_ROWS",
-            details={"from": "later", "to": "earlier"},
-        )
-    return spreadsheets.table(
-        f"transactions-{call.team.slug}",
-        ["time", "kind", "description", "amount", "balance after", "reason", "by", "id", "reverses"],
-        [
-            [
-                moment(int(each.created_at.timestamp())),
-                each.kind,
-                each.words,
-                in_dollars(each.amount_micros),
-                in_dollars(each.balance_after_micros),
-                each.reason,
-                each.created_by_name or each.created_by or "Forebay",
-                each.id,
-                each.reverses,
-            ]
-            for each in found
-        ],
-        figures=["amount", "balance after"],
-    )
+    found = transactions.for_a_file(call.connection, team_id, query.filter())
+    return Csv(f"transactions-{call.team.slug}.csv", transactions.sheet(found))

@@ -5,12 +5,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from forebay.api import spreadsheets
 from forebay.api.call import Call
 from forebay.api.envelope import Csv, Input, Wire, moment
 from forebay.api.route import route
 from forebay.domain.machines import usage
-from forebay.domain.money.amounts import in_dollars, to_dollars
+from forebay.domain.money.amounts import to_dollars
 from forebay.domain.people.access import Target
 from forebay.domain.people.roles import Permission
 
@@ -141,19 +140,4 @@ def as_csv(call: Call, team_id: str, query: Stretch) -> Csv:
     """The same as a CSV file, all of it."""
     from_at, to_at = query.bounds(call.now)
     found = usage.used(call.connection, team_id, query.group_by, from_at=from_at, to_at=to_at)
-    return spreadsheets.table(
-        f"usage-{call.team.slug}",
-        [query.group_by, "name", "cost", "compute cost", "storage cost", "machine seconds"],
-        [
-            [
-                use.key,
-                use.name,
-                in_dollars(use.cost_micros),
-                in_dollars(use.compute_micros),
-                in_dollars(use.storage_micros),
-                use.machine_seconds,
-            ]
-            for use in found
-        ],
-        figures=["cost", "compute cost", "storage cost"],
-    )
+    return Csv(f"usage-{call.team.slug}.csv", usage.sheet(query.group_by, found))

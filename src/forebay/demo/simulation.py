@@ -135,7 +135,7 @@ def jobs(began: datetime, people: int, chance: random.Random) -> Iterator[Job]:
         offer=OFFERS[1],
         name="trailer-final-frames",
         labels={"project": "trailer", "work": "render"},
-        hours=(21.5,),
+        hours=(6.75,),
         end="terminated",
     )
 

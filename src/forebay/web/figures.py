@@ -40,7 +40,7 @@ def money(amount_micros: int) -> Markup:
 def rate(rate_micros: int) -> Markup:
     """A price an hour, with as many digits as it needs below a cent."""
     shown = exact(rate_micros) if rate_micros % CENT > 0 else cents(rate_micros)
-    return Markup('{}<span class="quiet">/h</span>').format(shown)
+    return Markup('<span>{}<span class="quiet">/h</span></span>').format(shown)
 
 
 def at_seconds(at: datetime | int) -> int:

@@ -65,6 +65,8 @@ class Page(msgspec.Struct, kw_only=True):
     status: int = 200
     location: str = ""
     json: Any = None
+    file: bytes | None = None
+    """To be kept, with `headers` that say what it is."""
     headers: dict[str, str] = msgspec.field(default_factory=dict)
 
 
@@ -82,6 +84,13 @@ class FormRefused(Forbidden):
 def go(location: str) -> Page:
     """On to another page of ours."""
     return Page(status=303, location=location)
+
+
+def keep(name: str, media_type: str, content: bytes) -> Page:
+    """A file to keep."""
+    kind = f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type
+    disposition = f'attachment; filename="{name}"'
+    return Page(file=content, headers={"content-type": kind, "content-disposition": disposition})
 
 
 def refusal(template: str, error: ForebayError, **values: Any) -> Page:
@@ -244,6 +253,8 @@ class Frame:
             headers["location"] = page.location
         elif page.json is not None:
             body, media_type = msgspec.json.encode(page.json), "application/json"
+        elif page.file is not None:
+            body, media_type = page.file, headers.pop("content-type")
         else:
             values: dict[str, Any] = {"visit": visit, "caller": None, "csrf": "", "errors": {}, "error": ""}
             if visit is not None:

@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 
 from forebay.domain.money import outlook
 from forebay.errors import ForebayError
-from forebay.storage.tables import activity, deployments, volumes
+from forebay.storage.tables import activity, card_set_ups, deployments, payment_attempts, volumes
 from forebay.storage.tables import volume_attachments as attachments
 from forebay.web.frame import Frame
 from forebay.web.visits import Visit
@@ -36,7 +36,7 @@ Marks = dict[str, Any]
 
 
 def marks(connection: Connection, team_id: str) -> Marks:
-    """For each topic something that is another after a change: deployments, volumes, money, activity."""
+    """For each topic something that is another after a change: deployments, volumes, money, payments, activity."""
     columns = (
         deployments.c.id,
         deployments.c.status,
@@ -48,6 +48,9 @@ def marks(connection: Connection, team_id: str) -> Marks:
     machines = connection.execute(sa.select(*columns).where(mine).order_by(deployments.c.id)).all()
     # Several, as ids made within one second need not be in their order.
     last = sa.select(activity.c.id).where(activity.c.team_id == team_id).order_by(activity.c.id.desc()).limit(8)
+    attempts, set_ups = payment_attempts.c, card_set_ups.c
+    charges = sa.select(attempts.id, attempts.state, attempts.page_url).where(attempts.team_id == team_id)
+    coming = sa.select(set_ups.id, set_ups.state, set_ups.page_url).where(set_ups.team_id == team_id)
     stored = connection.execute(
         sa.select(
             volumes.c.id, volumes.c.state, volumes.c.made_gb, volumes.c.error, attachments.c.id, attachments.c.state
@@ -60,6 +63,10 @@ def marks(connection: Connection, team_id: str) -> Marks:
         "volumes": hash(tuple(tuple(row) for row in stored)),
         "deployments": hash(tuple(tuple(row) for row in machines)),
         "money": outlook.outlooks(connection, [team_id]).get(team_id),
+        "payments": [
+            *map(tuple, connection.execute(charges.order_by(attempts.created_at.desc()).limit(4))),
+            *map(tuple, connection.execute(coming.order_by(set_ups.created_at.desc()).limit(4))),
+        ],
         "activity": tuple(connection.execute(last).scalars()),
     }
 

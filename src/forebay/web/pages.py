@@ -9,7 +9,11 @@ from forebay.web import assets
 from forebay.web.account import AccountPages
 from forebay.web.activity import ActivityPages
 from forebay.web.api_keys import ApiKeyPages
+from forebay.web.auto_top_ups import AutoTopUpPages
+from forebay.web.billing import BillingPages
+from forebay.web.cards import CardPages
 from forebay.web.cli_sign_ins import CliPages
+from forebay.web.credit_moves import CreditMovePages
 from forebay.web.dashboard import Dashboard
 from forebay.web.deployments import DeploymentPages
 from forebay.web.frame import Frame, Page
@@ -27,7 +31,11 @@ from forebay.web.settings import SettingsPages
 from forebay.web.sign_in import SignInPages
 from forebay.web.sign_up import SignUpPages
 from forebay.web.ssh_keys import SshKeyPages
+from forebay.web.statements import StatementPages
 from forebay.web.teams import TeamPages
+from forebay.web.top_ups import TopUpPages
+from forebay.web.transactions import TransactionPages
+from forebay.web.usage import UsagePages
 from forebay.web.visits import Visit
 from forebay.web.volumes import VolumePages
 from forebay.web.webhooks import WebhookPages
@@ -67,6 +75,7 @@ def dashboard_pages(frame: Frame, labels: dict[str, str]) -> list[HTTPRouteHandl
         *OfferPages(dashboard).handlers(),
         *LaunchPages(dashboard).handlers(),
         *DeploymentPages(dashboard).handlers(),
+        *billing_pages(dashboard),
         *VolumePages(dashboard).handlers(),
         *SshKeyPages(dashboard).handlers(),
         *MemberPages(dashboard).handlers(),
@@ -78,4 +87,19 @@ def dashboard_pages(frame: Frame, labels: dict[str, str]) -> list[HTTPRouteHandl
         *AccountPages(dashboard, labels).handlers(),
         *ApiKeyPages(dashboard).handlers(),
         *NotificationPages(dashboard).handlers(),
+    ]
+
+
+def billing_pages(dashboard: Dashboard) -> list[HTTPRouteHandler]:
+    """Everything about a team's money."""
+    billing = BillingPages(dashboard)
+    return [
+        *billing.handlers(),
+        *TopUpPages(dashboard, billing.show).handlers(),
+        *CardPages(dashboard, billing.show).handlers(),
+        *AutoTopUpPages(dashboard, billing.show).handlers(),
+        *TransactionPages(dashboard).handlers(),
+        *UsagePages(dashboard).handlers(),
+        *StatementPages(dashboard).handlers(),
+        *CreditMovePages(dashboard).handlers(),
     ]

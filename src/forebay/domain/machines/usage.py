@@ -19,7 +19,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.money.amounts import SECONDS_PER_HOUR
+from forebay.domain.money import spreadsheets
+from forebay.domain.money.amounts import SECONDS_PER_HOUR, in_dollars
 from forebay.storage.tables import deployments, segments, users, volumes
 
 DAY_SECONDS = 86400
@@ -237,3 +238,22 @@ def merged(uses: Iterable[Use]) -> list[Use]:
             )
         )
     return list(found.values())
+
+
+def sheet(group_by: str, found: Iterable[Use]) -> bytes:
+    """The same as a CSV file."""
+    return spreadsheets.table(
+        [group_by, "name", "cost", "compute cost", "storage cost", "machine seconds"],
+        [
+            [
+                use.key,
+                use.name,
+                in_dollars(use.cost_micros),
+                in_dollars(use.compute_micros),
+                in_dollars(use.storage_micros),
+                use.machine_seconds,
+            ]
+            for use in found
+        ],
+        figures=["cost", "compute cost", "storage cost"],
+    )

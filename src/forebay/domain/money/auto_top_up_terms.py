@@ -46,6 +46,10 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     day_ceiling_charges: int | None = None
     card_id: str | None = None
 
+    def keeps_up_with(self, burn_micros_per_hour: int) -> bool:
+        """Whether a charge every cooldown pays for this burn."""
+        return auto_top_ups.keeps_up(self.max_charge_micros, burn_micros_per_hour)
+
 
 def check(terms: Terms) -> None:
     """Raise AmountNotPossible unless a policy may say so."""
@@ -90,8 +94,18 @@ def consent(terms: Terms, card: Card, team_name: str) -> str:
     )
 
 
-def put(connection: Connection, context: TeamContext, terms: Terms, *, is_agreed: bool, now: datetime) -> None:
+def put(
+    connection: Connection,
+    context: TeamContext,
+    terms: Terms,
+    *,
+    is_agreed: bool,
+    now: datetime,
+    agreed_text: str | None = None,
+) -> None:
     """Turn it on with these terms, or change them. What failed before counts no more. Then nudge `auto-top-ups`.
+
+    Where the text is known that somebody has read, it must be that of these terms.
 
     Raises AmountNotPossible, NoCard, NotFound for a card that isn't the team's, ConsentNeeded.
     """
@@ -99,7 +113,7 @@ def put(connection: Connection, context: TeamContext, terms: Terms, *, is_agreed
     ledger.lock(connection, context.team_id)
     card = deposits.card_of(connection, context.team_id, terms.card_id)
     text = consent(terms, card, context.team_name)
-    if not is_agreed:
+    if not is_agreed or agreed_text not in (None, text):
         raise ConsentNeeded("Somebody must agree to this text: send agree true.", details={"consentText": text})
     values = {
         **msgspec.structs.asdict(terms),
@@ -186,7 +200,7 @@ def words(standing: Standing, decision: Decision) -> str:
     }[decision.reason]
 
 
-def meaning(policy: Policy, burn_micros_per_hour: int) -> str:
+def meaning(policy: Policy | Terms, burn_micros_per_hour: int) -> str:
     """What the terms come to at this burn."""
     burn = burn_micros_per_hour
     if burn <= 0:
@@ -206,14 +220,14 @@ def hourly(burn_micros_per_hour: int) -> str:
     return f"${burn_micros_per_hour / MICROS_PER_DOLLAR:,.2f}"
 
 
-def most_a_day_micros(policy: Policy) -> int:
+def most_a_day_micros(policy: Policy | Terms) -> int:
     """What the worst day can cost."""
     charges = min(MOST_A_DAY, policy.day_ceiling_charges or MOST_A_DAY)
     most = charges * (policy.max_charge_micros // policy.amount_micros) * policy.amount_micros
     return most if policy.month_ceiling_micros is None else min(most, policy.month_ceiling_micros)
 
 
-def warning(policy: Policy) -> str:
+def warning(policy: Policy | Terms) -> str:
     """The same in words."""
     ceilings = policy.day_ceiling_charges is None and policy.month_ceiling_micros is None
     more = " Set a ceiling for a day or a month to bound that." if ceilings else ""

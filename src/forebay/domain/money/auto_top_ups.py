@@ -76,7 +76,12 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     def keeps_up_with(self, burn_micros_per_hour: int) -> bool:
         """Whether a charge every cooldown pays for this burn."""
-        return self.max_charge_micros * SECONDS_PER_HOUR >= burn_micros_per_hour * int(COOLDOWN.total_seconds())
+        return keeps_up(self.max_charge_micros, burn_micros_per_hour)
+
+
+def keeps_up(max_charge_micros: int, burn_micros_per_hour: int) -> bool:
+    """Whether a charge of so much every cooldown pays for this burn."""
+    return max_charge_micros * SECONDS_PER_HOUR >= burn_micros_per_hour * int(COOLDOWN.total_seconds())
 
 
 class Reason(StrEnum):

@@ -4,7 +4,7 @@ They are the ledger's own rows: amount and balance after are those of the entry 
 means that there was nothing, never that something was left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,10 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from forebay.domain.money import spreadsheets
+from forebay.domain.money.amounts import in_dollars
 from forebay.domain.money.transfers import account_id
+from forebay.errors import BadRequest
 from forebay.storage.tables import accounts, entries, transfers, users
 
 WORDS = {
@@ -148,3 +151,38 @@ def with_own_entry(team_id: str) -> sa.Select[tuple[object, ...]]:
         users.c.name.label("created_by_name"),
         transfers.c.created_at,
     ).select_from(transfers.join(entries, own).outerjoin(users, users.c.id == transfers.c.created_by))
+
+
+def for_a_file(connection: Connection, team_id: str, wanted: Filter) -> Sequence[Transaction]:
+    """All of them, newest first. Raises BadRequest for more than a file holds."""
+    most = spreadsheets.MOST_ROWS
+    found, total = search(connection, team_id, wanted, limit=most)
+    if total > most:
+        raise BadRequest(
+            f"These are {total} transactions, and a file holds {most}. Ask for a shorter time.",
+            code="TOO_MANY_ROWS",
+            details={"from": "later", "to": "earlier"},
+        )
+    return found
+
+
+def sheet(found: Iterable[Transaction]) -> bytes:
+    """Transactions as a CSV file."""
+    return spreadsheets.table(
+        ["time", "kind", "description", "amount", "balance after", "reason", "by", "id", "reverses"],
+        [
+            [
+                f"{each.created_at:%Y-%m-%dT%H:%M:%SZ}",
+                each.kind,
+                each.words,
+                in_dollars(each.amount_micros),
+                in_dollars(each.balance_after_micros),
+                each.reason,
+                each.created_by_name or each.created_by or "Forebay",
+                each.id,
+                each.reverses,
+            ]
+            for each in found
+        ],
+        figures=["amount", "balance after"],
+    )

@@ -9,8 +9,6 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from forebay.api.envelope import Csv
-
 Cell = str | int | None
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -20,8 +18,8 @@ MOST_ROWS = 100_000
 """Of one file: whoever wants more asks for it in parts."""
 
 
-def table(name: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, figures: Sequence[str] = ()) -> Csv:
-    """A file of these rows. `figures` names the columns that hold digits of ours."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, figures: Sequence[str] = ()) -> bytes:
+    """The content of a file of these rows, in UTF-8. `figures` names the columns that hold digits of ours."""
     are_figures = [column in figures for column in columns]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
@@ -30,7 +28,7 @@ def table(name: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, 
         writer.writerow(
             [cell if is_figure else harmless(cell) for cell, is_figure in zip(row, are_figures, strict=True)]
         )
-    return Csv(f"{name}.csv", text.getvalue().encode())
+    return text.getvalue().encode()
 
 
 def harmless(cell: Cell) -> Cell:
