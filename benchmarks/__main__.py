@@ -8,6 +8,7 @@ BENCHMARKS = {
     "dstack": "dstack_list",
     "start": "start",
     "launch": "launch",
+    "observe": "observing",
     "cycle": "deduction",
     "access": "access",
     "usage": "usage",

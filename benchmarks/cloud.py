@@ -16,7 +16,7 @@ from forebay import demo, ids
 from forebay.app import Forebay
 from forebay.domain.money import metering
 from forebay.settings import Settings
-from forebay.storage.tables import deployments, pools, segments
+from forebay.storage.tables import deployments, pools, segments, ssh_keys
 
 MACHINES = 20
 RATE_MICROS = 65_000
@@ -67,7 +67,7 @@ def fill(forebay: Forebay, facts: dict[str, Any], machines: int) -> None:
     began = now - timedelta(hours=1)
     team, key = facts["teams"][0], facts["sshKey"]
     with forebay.database.begin() as connection:
-        owner_id = connection.execute(sa.text("SELECT created_by FROM ssh_keys")).scalar_one()
+        owner_id = connection.execute(sa.select(ssh_keys.c.created_by).where(ssh_keys.c.id == key["id"])).scalar_one()
         connection.execute(
             sa.insert(pools).values(id="local/machine", vcpus=64, memory_gb=256, storage_gb=1000, gpus=0, seen_at=now)
         )

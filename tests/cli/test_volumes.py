@@ -54,6 +54,15 @@ def test_a_volume_as_a_person_uses_it(cloud: Cloud, run: Run, working: None) -> 
         assert run("volumes", *wrong, token=token).status == status, wrong
 
 
+def test_a_machine_comes_up_with_its_volumes(cloud: Cloud, run: Run, working: None) -> None:
+    pat = cloud.person("Pat")
+    made = [cloud.volume(pat, name=name)["id"] for name in ("data", "more")]
+    cloud.ssh_key(pat.team, pat)
+    words = ("deploy", "memory-small", "--volume", "data", "--volume", made[1], "--detach", "--yes", "--json")
+    assert run(*words, token=pat.key).json["volumeIds"] == made
+    assert run(*words[:3], "nothing", "--yes", token=pat.key).status == 4
+
+
 def test_what_is_in_use_is_said_to_be(cloud: Cloud, run: Run, working: None) -> None:
     pat = cloud.person("Pat")
     machine = cloud.running(pat, name="train")["id"]

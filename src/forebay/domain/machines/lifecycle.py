@@ -219,11 +219,12 @@ def mark_stopped_by_itself(
 ) -> None:
     """A machine that should run has stopped, at `at` by the provider's clock; None: the provider can't say when.
 
-    It was paid for until then, or to its last sighting, and is started again. Without credits for a start it stays
-    stopped. Raises Lost.
+    It was paid for until then, or to its last sighting, and is started again. A time before that sighting can't be: the
+    provider's clock is wrong. Without credits for a start it stays stopped. Raises Lost.
     """
     deployment = held(connection, seen, token)
-    at = min(now, at or people_side.last_sighting(connection, deployment.id) or now)
+    last = people_side.last_sighting(connection, deployment.id)
+    at = min(now, max((moment for moment in (at, last) if moment is not None), default=now))
     at = planned_ends.ended_by(connection, deployment.id, at)
     metering.end(connection, resource_id=deployment.id, resource_type="compute", at=at, now=now)
     try:
