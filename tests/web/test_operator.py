@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from forebay.domain.machines import alerts, orphans
 from forebay.domain.people import accounts
-from forebay.storage.tables import teams, users
+from forebay.storage.tables import memberships, teams, users
 from tests.api.cloud import ABSENT, DOLLAR, Cloud, Person
 from tests.web.browser import Browser, Forms, with_session
 from tests.web.dashboard_pages import OPERATOR_PAGES
@@ -61,6 +61,19 @@ def test_others_find_nothing(cloud: Cloud, otto: Person) -> None:
     with cloud.database.begin() as connection:
         connection.execute(sa.update(users).where(users.c.id == otto.id).values(is_operator=False))
     assert with_session(cloud, otto).get("/operator").status_code == 404
+
+
+def test_an_operator_without_a_team_finds_the_same(cloud: Cloud, otto: Person) -> None:
+    olga, browser = cloud.person("Olga"), with_session(cloud, otto)
+    with cloud.database.begin() as connection:
+        connection.execute(sa.delete(memberships).where(memberships.c.user_id == otto.id))
+    for tab in TABS:
+        assert browser.get(tab).status_code == 200
+    team = f"/operator/teams/{olga.team}"
+    assert f'href="{team}/grant"' in browser.get(team).text
+    act(browser, f"{team}/grant", amount="5", reason="thanks")
+    assert browser.page.headers["location"] == team
+    assert "looked at teams" in browser.get(f"/operator/activity?userId={otto.id}").text
 
 
 def test_no_form_of_another_site_is_carried_out(cloud: Cloud, otto: Person) -> None:
