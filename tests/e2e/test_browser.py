@@ -141,7 +141,7 @@ def test_a_journey_through_the_pages(site: tuple[str, Path], browser: Browser) -
     expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
     olga.picture("overview-new")
     page.goto("/account")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Olga Owner")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Settings")
 
     olga.fill(Name_of_a_new_passkey="My laptop")
     olga.press("Add a passkey")
