@@ -20,6 +20,7 @@ PAGES: dict[tuple[str, str], Permission] = {
     ("GET", "/t/{slug}/deployments"): SEE,
     ("GET", "/t/{slug}/deployments/{deployment_id}"): SEE,
     ("GET", "/t/{slug}/deployments/{deployment_id}/rename"): OPERATE,
+    ("GET", "/t/{slug}/deployments/{deployment_id}/terminal"): OPERATE,
     ("GET", "/t/{slug}/deployments/{deployment_id}/stop"): OPERATE,
     ("GET", "/t/{slug}/deployments/{deployment_id}/terminate"): OPERATE,
     ("POST", "/t/{slug}/deployments/{deployment_id}/rename"): OPERATE,
