@@ -344,6 +344,7 @@ def build_api(forebay: Forebay, url: str) -> tuple["Litestar", "Door"]:
         count=lambda name: door.limiter.count(name, forebay.settings.rate_limit_anonymous),
         note_use=door.note_use,
         denials=door.denials,
+        looks=forebay.looks,
         executor=door.executor,
         slow_executor=door.slow_executor,
     )

@@ -4,6 +4,7 @@ the test moves. Requests go to the application without a network; the worker's r
 
 import asyncio
 import itertools
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -63,6 +64,8 @@ class Cloud:
 
     def __init__(self, folder: Path, database_url: str, loop: Loop, **settings: Any) -> None:
         self.clock = Clock()
+        self.turn = threading.RLock()
+        """One round at a time, also where a test has a thread beside it that plays the worker."""
         self.loop = loop
         self.provider = MemoryProvider(self.clock.now, pools=[ENDLESS])
         plenty = {"rate_limit_anonymous": 100_000, "rate_limit_key": 100_000, "rate_limit_creations": 1000}
@@ -304,17 +307,19 @@ class Cloud:
 
     def run(self, name: str) -> None:
         """One round of a reconciler. It must not fail."""
-        before = self.worker.failures[name]
-        self.worker.run_once(name)
-        assert self.worker.failures[name] == before
+        with self.turn:
+            before = self.worker.failures[name]
+            self.worker.run_once(name)
+            assert self.worker.failures[name] == before
 
     def settle(self) -> None:
         """Let the worker bring about whatever is due now."""
-        for _ in range(100):
-            self.run("deployments")
-            self.run("volumes")
-            if not self.is_any_due():
-                return
+        with self.turn:
+            for _ in range(100):
+                self.run("deployments")
+                self.run("volumes")
+                if not self.is_any_due():
+                    return
         raise AssertionError("the worker finds no end")
 
     def is_any_due(self) -> bool:

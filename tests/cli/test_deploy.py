@@ -2,6 +2,8 @@
 
 import io
 import shlex
+import subprocess
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,10 @@ import pytest
 
 from forebay.cli.here import Here
 from forebay.domain.people.roles import Role
+from forebay.web.launches import OTHER_KEY
 from tests.api.cloud import DOLLAR, Cloud, Person, new_public_key
 from tests.cli.conftest import Run
+from tests.web.browser import Forms, with_session
 
 
 @pytest.fixture(autouse=True)
@@ -196,3 +200,24 @@ def test_what_comes_to_nothing_is_said(cloud: Cloud, run: Run) -> None:
         cloud.provider.be_back()
     assert (failed.status, failed.out) == (1, "")
     assert "bad is failed. It never can be" in failed.err
+
+
+def test_the_command_that_the_deploy_page_shows(
+    cloud: Cloud, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pat = cloud.person()
+    browser = with_session(cloud, pat)
+    form = f"{browser.get('/t').headers['location']}/deploy/new"
+    fields = Forms(browser.get(f"{form}?offerId=memory-small").text).found[form] | {
+        "name": "it's mine", "maxCost": "5", "autoStopMinutes": "30", "ports": "8080",
+        "cloudInit": "packages: [git]\n", "sshKeyId": OTHER_KEY, "ssh_public_key": new_public_key(),
+    }  # fmt: skip
+    page = browser.post(form.replace("/new", "/preview"), fields).text
+    shown = unescape(page.partition('id="as-command" tabindex="0">')[2].partition("</pre>")[0])
+    before, _, line = shown.rpartition("\nforebay deploy ")
+    subprocess.run(["sh", "-c", before], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    words = ["deploy", *shlex.split(line)]
+    del words[words.index("--server") : words.index("--server") + 2]
+    made = run(*words, "--yes", "--json", token=pat.session).json
+    assert (made["name"], made["maxCost"], made["autoStopMinutes"], made["ports"]) == ("it's mine", 5, 30, [8080])

@@ -163,6 +163,20 @@ def test_credits_move_between_teams_that_one_owns(shop: Shop, base: str, browser
     assert shop.balance == 30.25
 
 
+def test_mails_and_payment_pages_lead_to_the_team(shop: Shop, base: str, browser: Browser) -> None:
+    here = f"/billing/{shop.pat.team}"
+    assert browser.get(here).headers["location"] == base
+    assert Browser(shop.cloud).get(here).headers["location"] == f"/sign-in?next={here}"
+    stranger = with_session(shop.cloud, shop.cloud.person())
+    for path in (here, f"/billing/{'0' * 24}", "/billing/nonsense"):
+        assert stranger.get(path).status_code == 404
+    browser.get(base)
+    browser.submit(f"{base}/top-ups", preset="50", amount="", cardId="page")
+    shop.cloud.run("payments")
+    [(order, _)] = shop.processor.pages.values()
+    assert order.return_url.endswith(here)
+
+
 def test_where_no_cards_are_set_up(make_cloud: Callable[..., Cloud]) -> None:
     cloud = make_cloud()
     pat = cloud.person()

@@ -52,6 +52,8 @@ def ssh(
     """Log in to a machine, or run a command there. Options come before the name; its exit status is the command's."""
     found = running(here, machine)
     line = ["ssh", *as_options(here, found, identity), found.id]
+    if words and words[0] == "--":
+        words = words[1:]
     # As ssh does with its arguments: the shell there puts them together again.
     run(here, [*line, "--", *words] if words else line, prints)
 

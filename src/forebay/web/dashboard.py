@@ -31,7 +31,7 @@ from forebay.domain.money.outlook import DAY, HOUR, Outlook
 from forebay.domain.people import teams
 from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission, Reach
-from forebay.errors import Forbidden, ForebayError
+from forebay.errors import Forbidden, ForebayError, NotFound
 from forebay.web.frame import Frame, Page, go
 from forebay.web.visits import Visit
 
@@ -202,7 +202,20 @@ class Dashboard:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """The way in, and the switch between light and dark."""
-        return [self.frame.page("GET", "/t", self.start), self.frame.page("POST", "/theme", self.set_theme)]
+        return [
+            self.frame.page("GET", "/t", self.start),
+            self.frame.page("GET", "/billing/{team_id}", self.to_billing),
+            self.frame.page("POST", "/theme", self.set_theme),
+        ]
+
+    def to_billing(self, visit: Visit) -> Page:
+        """On to a team's billing, from a mail or a payment page, which know the team by its id. Raises NotFound."""
+        with self.read() as connection:
+            mine = teams.of_user(connection, visit.person.user_id)
+        slug = next((team.slug for team in mine if team.id == visit.parameters["team_id"]), None)
+        if slug is None:
+            raise NotFound("Page")
+        return go(f"/t/{slug}/billing")
 
     def set_theme(self, visit: Visit) -> Page:
         """Light, dark, or as the system has it; this browser remembers."""

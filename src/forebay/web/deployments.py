@@ -147,7 +147,7 @@ class DeploymentPages:
         name = visit.form.get("name", "")
         try:
             with self.dashboard.begin(visit) as connection:
-                deployments.update(connection, visit.context, self.id_of(visit), name=name, labels=None, now=visit.now)
+                deployments.update(connection, visit.context, id_of(visit), name=name, labels=None, now=visit.now)
         except BadRequest as error:
             return self.ask_name(visit, error)
         return self.back(visit, "The machine has its new name.")
@@ -164,7 +164,7 @@ class DeploymentPages:
         try:
             given = terms.given(visit.form)
             with self.dashboard.begin(visit) as connection:
-                schedules.set_terms(connection, visit.context, self.id_of(visit), given, now=visit.now)
+                schedules.set_terms(connection, visit.context, id_of(visit), given, now=visit.now)
         except ForebayError as error:
             if error.status in (401, 403, 404):
                 raise
@@ -178,7 +178,7 @@ class DeploymentPages:
         limits = Limits(minimum_micros=settings.minimum_launch_micros, creations=settings.rate_limit_creations)
         try:
             with self.dashboard.begin(visit) as connection:
-                deployments.start(connection, visit.context, self.id_of(visit), limits, now=visit.now)
+                deployments.start(connection, visit.context, id_of(visit), limits, now=visit.now)
         except ForebayError as error:
             return self.again(visit, error)
         return self.back(visit, "The machine starts. SSH answers within seconds.")
@@ -191,7 +191,7 @@ class DeploymentPages:
         """Stop it; its disk stays."""
         try:
             with self.dashboard.begin(visit) as connection:
-                deployments.stop(connection, visit.context, self.id_of(visit), now=visit.now)
+                deployments.stop(connection, visit.context, id_of(visit), now=visit.now)
         except ForebayError as error:
             return self.again(visit, error)
         return self.back(visit, "The machine stops. Its disk stays, and costs a little.")
@@ -223,9 +223,10 @@ class DeploymentPages:
             raise error
         return self.show(visit, error)
 
-    def id_of(self, visit: Visit) -> str:
-        """The machine of the address. Raises NotFound for what is no id."""
-        found = visit.parameters["deployment_id"]
-        if not is_id(found):
-            raise NotFound("Deployment")
-        return found
+
+def id_of(visit: Visit) -> str:
+    """The machine of the address. Raises NotFound for what is no id."""
+    found = visit.parameters["deployment_id"]
+    if not is_id(found):
+        raise NotFound("Deployment")
+    return found

@@ -4,8 +4,10 @@ import json
 import shlex
 from typing import Any
 
+from forebay.domain.machines.offers import SPOT
 from forebay.domain.machines.orders import Order
-from forebay.domain.money.amounts import to_dollars
+from forebay.domain.money.amounts import in_words, to_dollars
+from forebay.web.cloud_init import written
 
 
 def body_of(order: Order, team_id: str) -> dict[str, Any]:
@@ -49,6 +51,40 @@ def curl(order: Order, team_id: str, public_url: str) -> str:
             f"  -d {shlex.quote(body)}",
         ]
     )
+
+
+def command(order: Order, team_id: str, public_url: str) -> str:
+    """For the command line that comes with Forebay; files that it reads are written first."""
+    lines, terms = [], order.terms
+    words = ["forebay", "deploy", order.offer_id, "--server", public_url, "--team", team_id]
+    words += ["--region", order.region, "--os", order.operating_system]
+    if order.instance_type == SPOT:
+        words += ["--type", SPOT]
+    if order.name:
+        words += ["--name", order.name]
+    if order.ssh_key_id:
+        words += ["--ssh-key", order.ssh_key_id]
+    elif order.ssh_public_key:
+        lines.append(f"printf '%s\\n' {shlex.quote(order.ssh_public_key)} > machine.pub")
+        words += ["--ssh-key", "machine.pub"]
+    for name, value in order.labels.items():
+        words += ["--label", f"{name}={value}"]
+    for volume_id in order.volume_ids:
+        words += ["--volume", volume_id]
+    for port in order.ports:
+        words += ["--port", str(port)]
+    if order.cloud_init is not None:
+        lines.append(f"printf '%s' {shlex.quote(written(order.cloud_init))} > cloud-init.yaml")
+        words += ["--cloud-init", "cloud-init.yaml"]
+    if terms.terminate_at is not None:
+        words += ["--terminate-at", f"{terms.terminate_at:%Y-%m-%dT%H:%M:%SZ}"]
+    if terms.max_cost_micros is not None:
+        words += ["--max-cost", in_words(terms.max_cost_micros)]
+    if terms.auto_stop_minutes is not None:
+        words += ["--auto-stop", str(terms.auto_stop_minutes)]
+    if terms.auto_stop_minutes is not None and terms.auto_stop_action is not None:
+        words += ["--auto-stop-action", terms.auto_stop_action]
+    return "\n".join([*lines, shlex.join(words)])
 
 
 def python(order: Order, team_id: str, public_url: str) -> str:

@@ -100,6 +100,7 @@ class LaunchPages:
                 actions=terms.ACTIONS,
                 other_key=OTHER_KEY,
                 once=visit.form.get(FIELD) or new_word(),
+                command=equivalents.command(order, team_id, url),
                 curl=equivalents.curl(order, team_id, url),
                 python=equivalents.python(order, team_id, url),
             )

@@ -16,12 +16,14 @@ from forebay.web.cards import CardPages
 from forebay.web.cli_sign_ins import CliPages
 from forebay.web.credit_moves import CreditMovePages
 from forebay.web.dashboard import Dashboard
+from forebay.web.deployment_keys import DeploymentKeyPages
 from forebay.web.deployments import DeploymentPages
 from forebay.web.frame import Frame, Page
 from forebay.web.identities import IdentityPages
 from forebay.web.invitations import InvitationPages
 from forebay.web.launches import LaunchPages
 from forebay.web.live import Live
+from forebay.web.logs import LogPages
 from forebay.web.members import MemberPages
 from forebay.web.notifications import NotificationPages
 from forebay.web.offers import OfferPages
@@ -86,6 +88,8 @@ def dashboard_pages(dashboard: Dashboard, labels: dict[str, str]) -> list[HTTPRo
         *OfferPages(dashboard).handlers(),
         *LaunchPages(dashboard).handlers(),
         *DeploymentPages(dashboard).handlers(),
+        *DeploymentKeyPages(dashboard).handlers(),
+        *LogPages(dashboard).handlers(),
         *billing_pages(dashboard),
         *VolumePages(dashboard).handlers(),
         *SshKeyPages(dashboard).handlers(),

@@ -104,7 +104,7 @@ class CardReconciler:
         """The same for every retry."""
         return PageOrder(
             customer_id=self.customers.ensure(set_up.team_id),
-            return_url=self.return_url,
+            return_url=f"{self.return_url.rstrip('/')}/billing/{set_up.team_id}",
             description="A card for automatic and manual payments",
             marks={"forebay_team": set_up.team_id, "forebay_card_set_up": set_up.id},
             expires_at=set_up.created_at + timedelta(seconds=PAGE_SECONDS + PAGE_SLACK_SECONDS),

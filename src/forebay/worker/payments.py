@@ -274,7 +274,7 @@ class PaymentReconciler:
         """What was frozen with the claim."""
         return PageOrder(
             customer_id=self.customers.ensure(attempt.team_id),
-            return_url=self.return_url,
+            return_url=f"{self.public_url}/billing/{attempt.team_id}",
             description=attempt.request["description"],
             marks=marks(attempt),
             expires_at=attempt.created_at + timedelta(seconds=PAGE_SECONDS + PAGE_SLACK_SECONDS),

@@ -30,8 +30,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
             subject=f"{plain(self.name)}: {subject}",
             name=plain(name),
             paragraphs=paragraphs,
-            label="Open Forebay",
-            link=f"{self.public_url}/",
+            label="Open billing",
+            link=f"{self.public_url}/billing/{self.team_id}",
             after=[*after, f"How the team stands, for programs: GET {billing}"],
         )
 

@@ -96,7 +96,7 @@ TABLE: dict[Permission, dict[Standing, Reach]] = {
 
 IN_WORDS = {
     OWNER: "do everything in the team: machines, credits and cards, members, and the team itself",
-    ADMIN: "launch and operate all machines, manage keys, volumes, billing, webhooks; not members, nor the team itself",
+    ADMIN: "launch and operate all machines, manage keys, volumes and billing; not members, nor the team itself",
     DEPLOYING: "launch machines and operate those they launched, and see everything else",
     READING: "see the team's machines, members, balance and usage, and change nothing",
 }
