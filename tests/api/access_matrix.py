@@ -252,6 +252,7 @@ UNDECLARED = {
             "/step-up",
             "/cli",
             "/t",
+            "/billing/{team_id}",
             "/teams/new",
             "/account/profile",
             "/account/teams",

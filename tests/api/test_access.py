@@ -21,7 +21,7 @@ from tests.api.access_matrix import CALLERS, TABLE, UNDECLARED
 from tests.api.authenticator import add_passkey
 from tests.api.cloud import ABSENT, ROUTES, Cloud, Person, new_public_key, numbers
 from tests.api.invited import invite
-from tests.web.dashboard_pages import PAGES
+from tests.web.dashboard_pages import OPERATOR_PAGES, PAGES
 
 
 class Scene(msgspec.Struct, kw_only=True):
@@ -374,7 +374,7 @@ def undeclared(application: Litestar) -> set[tuple[str, str]]:
         assert isinstance(route, HTTPRoute), "neither mounts nor websockets here"
         path = route.path_format
         found |= {(str(method), path) for method in route.methods if method not in ("OPTIONS", "HEAD")}
-    return found - declared - set(UNDECLARED) - set(PAGES)
+    return found - declared - set(UNDECLARED) - set(PAGES) - OPERATOR_PAGES
 
 
 def test_every_route_of_the_application_is_declared(cloud: Cloud) -> None:

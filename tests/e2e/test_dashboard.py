@@ -6,7 +6,7 @@ Pictures of each page are left in `.cache/screenshots`.
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
@@ -49,6 +49,16 @@ PAGES = {
     "api-key-new": "/account/api-keys/new",
     "notifications": "/account/notifications",
     "not-found": "/t/no-such-team",
+}
+OPERATOR_PAGES = {
+    "operator": "/operator",
+    "operator-accounts": "/operator/accounts",
+    "operator-team": "/operator/teams/{lab}",
+    "operator-grant": "/operator/teams/{lab}/grant",
+    "operator-offers": "/operator/offers",
+    "operator-offer": "/operator/offers/memory-h100-1",
+    "operator-capacity": "/operator/capacity",
+    "operator-activity": "/operator/activity",
 }
 
 
@@ -103,12 +113,34 @@ class Somebody:
 
 @pytest.mark.parametrize(("size", "scheme"), LOOKS)
 def test_every_page_can_be_shown(stage: Stage, url: str, browser: Browser, axe: str, size: str, scheme: Any) -> None:
+    look_at(Looker(browser, url, stage, axe), "olga", PAGES, size, scheme)
+
+
+@pytest.mark.parametrize(("size", "scheme"), LOOKS[:2])
+def test_operators_pages_can_be_shown(
+    stage: Stage, url: str, browser: Browser, axe: str, size: str, scheme: Any
+) -> None:
+    look_at(Looker(browser, url, stage, axe), "otto", OPERATOR_PAGES, size, scheme)
+
+
+class Looker(NamedTuple):
+    """What it takes to look at pages."""
+
+    browser: Browser
+    url: str
+    stage: Stage
+    axe: str
+
+
+def look_at(looker: Looker, who: str, pages: dict[str, str], size: str, scheme: Any) -> None:
+    """Each page fits the screen, has no barrier, and complains of nothing."""
+    browser, url, stage, axe = looker
     PICTURES.mkdir(parents=True, exist_ok=True)
     width, height = SIZES[size]
-    olga = Somebody(browser, url, stage, "olga", color_scheme=scheme, viewport={"width": width, "height": height})
-    page, wrong = olga.page, []
-    for name, path in PAGES.items():
-        page.goto(path.format_map(stage.machines))
+    person = Somebody(browser, url, stage, who, color_scheme=scheme, viewport={"width": width, "height": height})
+    page, wrong = person.page, []
+    for name, path in pages.items():
+        page.goto(path.format_map({**stage.machines, "lab": stage.lab}))
         page.screenshot(path=PICTURES / f"{name}-{size}-{scheme}.png", full_page=True)
         if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
             wrong.append(f"{name} is wider than the screen")
@@ -116,9 +148,9 @@ def test_every_page_can_be_shown(stage: Stage, url: str, browser: Browser, axe: 
         for found in page.evaluate("axe.run()")["violations"]:
             wrong += [f"{name}: {found['id']}: {node['html'][:200]}" for node in found["nodes"]]
     assert not wrong
-    assert [said for said in olga.complaints if "404" not in said] == []
-    assert all(asked.startswith((url, "data:")) for asked in olga.asked), "nothing comes from elsewhere"
-    olga.context.close()
+    assert [said for said in person.complaints if "404" not in said] == []
+    assert all(asked.startswith((url, "data:")) for asked in person.asked), "nothing comes from elsewhere"
+    person.context.close()
 
 
 def test_a_page_weighs_little(stage: Stage, url: str, browser: Browser) -> None:

@@ -113,3 +113,50 @@ PAGES: dict[tuple[str, str], Permission] = {
 
 LEADS_ON = {"/t/{slug}/billing/top-ups/{top_up_id}/pay", "/t/{slug}/billing/card-set-ups/{set_up_id}/page"}
 """Not pages but ways on to another one, for whoever may look."""
+
+QUESTIONS = {
+    f"/operator{path}"
+    for path in (
+        "/orphans/{provider}/{instance_id}/end",
+        "/accounts/{user_id}/approve",
+        "/accounts/{user_id}/refuse",
+        "/accounts/{user_id}/end-sessions",
+        "/accounts/{user_id}/remove-second-factor",
+        "/teams/{team_id}/grant",
+        "/teams/{team_id}/grants/{transfer_id}/take-back",
+        "/teams/{team_id}/freeze",
+        "/teams/{team_id}/unfreeze",
+        "/teams/{team_id}/delete",
+        "/teams/{team_id}/machines/{deployment_id}/terminate",
+        "/teams/{team_id}/discounts/give",
+        "/teams/{team_id}/discounts/{discount_id}/end",
+        "/new-offer",
+        "/offers/{offer_id}/change",
+        "/offers/{offer_id}/withdraw",
+        "/offers/{offer_id}/offer-again",
+        "/capacity/cap",
+        "/capacity/maintenance",
+        "/capacity/lift",
+        "/capacity/machines/{deployment_id}/reclaim",
+    )
+}
+"""What operators are asked before it is done, at the address where it is done."""
+
+OPERATOR_PAGES = {
+    *(
+        ("GET", f"/operator{path}")
+        for path in (
+            "",
+            "/accounts",
+            "/accounts/{user_id}",
+            "/teams",
+            "/teams/{team_id}",
+            "/offers",
+            "/offers/{offer_id}",
+            "/capacity",
+            "/activity",
+        )
+    ),
+    *((method, path) for path in QUESTIONS for method in ("GET", "POST")),
+}
+"""Pages for operators of the platform alone: `test_operator.py` holds the server to it."""

@@ -1,6 +1,5 @@
 """`/api/operator/discounts`: percents off the prices of a team."""
 
-from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
 import msgspec
@@ -13,7 +12,6 @@ from forebay.api.operator_stock import moment_of
 from forebay.api.route import Needs, route
 from forebay.domain.machines import discounts
 from forebay.domain.machines.discounts import Wish
-from forebay.errors import BadRequest
 
 
 class NewDiscount(Input):
@@ -97,7 +95,7 @@ def give(call: Call, team_id: str, body: NewDiscount) -> Discount:
     Where several hold, the highest counts. Disks and volumes are paid in full.
     """
     wish = Wish(
-        basis_points=basis_points_of(body.percent),
+        basis_points=discounts.basis_points_of(body.percent),
         offer_id=body.offer_id,
         gpu_type=body.gpu_type,
         starts_at=None if body.starts_at is None else moment_of(body.starts_at, "startsAt"),
@@ -128,18 +126,6 @@ def end(call: Call, discount_id: str, body: DiscountEnd) -> Discount:
     )
     call.nudge("mails")
     return to_discount(ended)
-
-
-def basis_points_of(percent: float | str) -> int:
-    """Hundredths of a percent. Raises BadRequest."""
-    try:
-        points = Decimal(str(percent).removesuffix("%")) * 100
-        if points.is_finite() and points == points.to_integral_value() and 1 <= points <= 10_000:
-            return int(points)
-    except InvalidOperation:
-        pass
-    reason = "more than 0, at most 100, with at most two places behind the point"
-    raise BadRequest("This is no percentage.", details={"percent": reason})
 
 
 def to_discount(found: discounts.Discount) -> Discount:

@@ -47,6 +47,7 @@ NAVIGATION = (
 )
 """Path, name and sign of each page group, in their order."""
 OPERATOR = "/operator"
+"""Where the pages of operators are: beside the teams, since operators belong to none by that."""
 NOTHING = Outlook(balance_micros=0, held_micros=0, burn_micros_per_hour=0)
 
 
@@ -173,7 +174,7 @@ class Dashboard:
                 for path, name, sign in NAVIGATION
                 if ("GET", f"/t/{{slug}}{path}") in self.needs
             ],
-            "is_operating": visit.person.is_operator and ("GET", f"/t/{{slug}}{OPERATOR}") in self.needs,
+            "is_operating": visit.person.is_operator,
             "may": asker(context),
             "here_path": here,
             "has": lambda path: ("GET", f"/t/{{slug}}{path}") in self.needs,

@@ -65,6 +65,7 @@ WORDS = {
     "webhook.rotate": "gave a webhook a new secret",
     "webhook.test": "tested a webhook",
 }
+LOOK = "operator.look"
 PLACES = {"deployment": "deployments"}
 """Under which page the objects of activity are found."""
 
@@ -74,6 +75,8 @@ def sentence(row: Row) -> str:
     if row.action == DENIED:
         permission = (row.details or {}).get("permission")
         return f"was refused: {permission}" if permission else "was refused: no member"
+    if row.action == LOOK and row.team_id is None:
+        return f"looked at {(row.object_type or 'something').replace('-', ' ')}"
     noun, _, verb = row.action.partition(".")
     words = WORDS.get(row.action, f"{noun.replace('-', ' ')}: {verb.replace('-', ' ')}")
     return words if row.outcome == "done" else f"{words} ({row.outcome})"

@@ -27,6 +27,14 @@ from forebay.web.logs import LogPages
 from forebay.web.members import MemberPages
 from forebay.web.notifications import NotificationPages
 from forebay.web.offers import OfferPages
+from forebay.web.operator import Desk
+from forebay.web.operator_accounts import AccountsOfPlatformPages
+from forebay.web.operator_activity import ActivityOfPlatformPages
+from forebay.web.operator_discounts import DiscountPages
+from forebay.web.operator_offers import OfferOfPlatformPages
+from forebay.web.operator_providers import ProviderPages
+from forebay.web.operator_stock import StockPages
+from forebay.web.operator_teams import TeamsOfPlatformPages
 from forebay.web.overview import OverviewPages
 from forebay.web.palette import PalettePages
 from forebay.web.sent_invitations import SentInvitationPages
@@ -102,6 +110,21 @@ def dashboard_pages(dashboard: Dashboard, labels: dict[str, str]) -> list[HTTPRo
         *AccountPages(dashboard, labels).handlers(),
         *ApiKeyPages(dashboard).handlers(),
         *NotificationPages(dashboard).handlers(),
+        *operator_pages(dashboard),
+    ]
+
+
+def operator_pages(dashboard: Dashboard) -> list[HTTPRouteHandler]:
+    """What the people who run the cloud see and do."""
+    desk = Desk(dashboard)
+    return [
+        *ProviderPages(desk).handlers(),
+        *AccountsOfPlatformPages(desk).handlers(),
+        *TeamsOfPlatformPages(desk).handlers(),
+        *DiscountPages(desk).handlers(),
+        *OfferOfPlatformPages(desk).handlers(),
+        *StockPages(desk).handlers(),
+        *ActivityOfPlatformPages(desk).handlers(),
     ]
 
 

@@ -38,9 +38,9 @@ class PalettePages:
             mine = teams.of_user(connection, visit.person.user_id)
             machines = overview.listed(connection, context.team_id, most=MOST_MACHINES)
         pages = [(path, name) for path, name, _ in NAVIGATION]
-        if visit.person.is_operator:
-            pages.append((OPERATOR, "Operator"))
         found = [entry("Page", name, f"{base}{path}") for path, name in pages if ("GET", f"/t/{{slug}}{path}") in there]
+        if visit.person.is_operator:
+            found.append(entry("Page", "Operator", OPERATOR))
         found += [
             entry("Action", name, f"{base}{path}")
             for path, name, needed in ACTIONS

@@ -41,6 +41,7 @@ class Taker(msgspec.Struct, frozen=True, kw_only=True):
     created_by_name: str
     offer_id: str
     pool_id: str
+    instance_type: str
     status: str
     created_at: datetime
     vcpus: int

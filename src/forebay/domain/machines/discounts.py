@@ -7,6 +7,7 @@ it was given; ended earlier it holds for seven days more: its end is a rise for 
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation, Overflow
 
 import msgspec
 import sqlalchemy as sa
@@ -181,6 +182,18 @@ def end(
     )
     record(connection, caller, "discount.end", ended, reason, now=now, by=by)
     return ended
+
+
+def basis_points_of(percent: float | str) -> int:
+    """A percentage that somebody wrote, 12.5 or 12.5%, in hundredths of a percent. Raises BadRequest."""
+    try:
+        points = Decimal(str(percent).removesuffix("%")) * 100
+        if points.is_finite() and points == points.to_integral_value() and 1 <= points <= 10_000:
+            return int(points)
+    except (InvalidOperation, Overflow):
+        pass
+    reason = "more than 0, at most 100, with at most two places behind the point"
+    raise BadRequest("This is no percentage.", details={"percent": reason})
 
 
 def refuse_unusable(wish: Wish, now: datetime) -> None:

@@ -4,7 +4,7 @@ No float ever takes part in a sum. JSON numbers are made here, at the edge, with
 The bounds keep every product inside a signed 64-bit integer: SQLite turns an overflow into a float without a word.
 """
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, Overflow
 
 MICROS_PER_DOLLAR = 1_000_000
 SECONDS_PER_HOUR = 3600
@@ -71,7 +71,7 @@ def from_dollars(value: int | float | str | Decimal) -> int:
     """Micro-dollars of a JSON number or a typed amount. Raises ValueError if it is no number or finer than a micro."""
     try:
         micros = Decimal(str(value)) * MICROS_PER_DOLLAR
-    except InvalidOperation:
+    except (InvalidOperation, Overflow):
         raise ValueError(f"{value!r} is not an amount of money") from None
     if not micros.is_finite() or micros != micros.to_integral_value():
         raise ValueError(f"{value!r} is not a whole number of micro-dollars")

@@ -21,6 +21,17 @@ from forebay.storage.database import whole_seconds
 from forebay.storage.tables import cycles, holds, segments, transfers, usage_lines
 
 
+class Cycle(msgspec.Struct, frozen=True, kw_only=True):
+    """A cycle, and what it has come to so far."""
+
+    id: str
+    started_at: datetime
+    finished_at: datetime | None
+    teams: int
+    lines: int
+    amount_micros: int
+
+
 class Deduction(msgspec.Struct, frozen=True):
     """What one chunk of a cycle came to: the teams that paid, the usage lines written, the sum."""
 
@@ -45,6 +56,14 @@ def close_cycle(connection: Connection, cycle_id: str, *, now: datetime) -> Dedu
         .returning(cycles.c.teams, cycles.c.lines, cycles.c.amount_micros)
     ).one()
     return Deduction(*row)
+
+
+def last(connection: Connection, *, is_finished: bool) -> Cycle | None:
+    """The newest cycle that came to its end, or that was begun at all."""
+    where = [cycles.c.finished_at.is_not(None)] if is_finished else []
+    columns = [cycles.c[name] for name in Cycle.__struct_fields__]
+    row = connection.execute(sa.select(*columns).where(*where).order_by(cycles.c.id.desc()).limit(1)).first()
+    return None if row is None else Cycle(**row._mapping)
 
 
 def teams_to_charge(connection: Connection, *, now: datetime, after: str = "", limit: int = 1000) -> list[str]:
