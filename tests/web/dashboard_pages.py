@@ -111,6 +111,9 @@ PAGES: dict[tuple[str, str], Permission] = {
     ("POST", "/t/{slug}/volumes/{volume_id}/detach"): OPERATE,
 }
 
+SOCKETS = {("WEBSOCKET", "/t/{slug}/deployments/{deployment_id}/terminal/socket"): OPERATE}
+"""What is asked for as a WebSocket; `test_terminals.py` holds the server to who may."""
+
 LEADS_ON = {"/t/{slug}/billing/top-ups/{top_up_id}/pay", "/t/{slug}/billing/card-set-ups/{set_up_id}/page"}
 """Not pages but ways on to another one, for whoever may look."""
 
