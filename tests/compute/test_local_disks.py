@@ -127,3 +127,10 @@ def test_what_a_machine_writes_passes_by_the_host_s_cache(lab: Lab) -> None:
     assert (block / "loop/dio").read_text().strip() == "1"
     assert (block / "loop/backing_file").read_text().strip() == str(lab.provider.disks.image("direct"))
     assert int((block / "bdi/max_bytes").read_text()) <= 2 * disks.DIRTY_BYTES
+    # Its mount is hidden while something uses it: a second device for the same file would ruin what is on it.
+    place = lab.provider.disks.place("direct")
+    with (place / "used").open("w"):
+        run(["umount", "--lazy", str(place)])
+        assert not os.path.ismount(place)
+        assert lab.provider.disks.open("direct")
+        assert os.stat(place).st_dev == device

@@ -25,7 +25,7 @@ from forebay.compute.base import (
     Usage,
     WriteFile,
 )
-from forebay.compute.local import container, seccomp
+from forebay.compute.local import cgroups, container, seccomp, usage
 from forebay.compute.local.gpus import SIMULATED_COUNT
 from forebay.compute.local.placement import place
 from forebay.compute.local.service import NETWORK_NAMESPACES, run
@@ -208,6 +208,16 @@ def test_memory_and_processes_are_limited_and_the_machine_survives(lab: Lab) -> 
     assert lab.says(
         machine, "dd if=/dev/zero of=/dev/shm/full bs=1M count=600 2>/dev/null || stat -c %s /dev/shm/full"
     ) == (str(512 * 2**20))
+    [process] = [entry["Pid"] for entry in lab.provider.podman.containers([f"{container.DEPLOYMENT}=limits"])]
+    group = usage.cgroup_of(process, str(facts(lab, "limits")["Id"]))
+    assert group is not None
+    assert group.parent.name == cgroups.PARENT
+    if (cgroups.CGROUPS / "cgroup.controllers").exists():
+        assert int((group.parent / "cpu.weight").read_text()) == cgroups.WEIGHT * (os.cpu_count() or 1)
+    else:
+        group = cgroups.CGROUPS / "cpu" / cgroups.PARENT / group.name
+        assert int((group.parent / "cpu.shares").read_text()) == cgroups.SHARES * (os.cpu_count() or 1)
+        assert int((group / "cpu.shares").read_text()) == cgroups.SHARES, "of one vCPU"
 
 
 def test_root_of_a_machine_is_nobody_outside(lab: Lab) -> None:

@@ -1,5 +1,6 @@
 """The local provider's rules that need no machine: names, prices, files, firewall text, what a doctor finds."""
 
+import os
 import tarfile
 from base64 import b64encode
 from io import BytesIO
@@ -9,7 +10,18 @@ import pytest
 import yaml
 
 from forebay.compute.base import CloudInit, FoundKey, LaunchSpec, Pool, ProviderUnavailable, Rejected, WriteFile
-from forebay.compute.local import container, doctor, first_boot, image, journal, seccomp, service, sessions, usage
+from forebay.compute.local import (
+    cgroups,
+    container,
+    doctor,
+    first_boot,
+    image,
+    journal,
+    seccomp,
+    service,
+    sessions,
+    usage,
+)
 from forebay.compute.local.gpus import NVIDIA, Gpus, busy_gpus, cdi_names, simulated_gpus
 from forebay.compute.local.networks import TeamNetwork, bridge_name
 from forebay.compute.local.offers import Machine, offers_of, pool_of
@@ -105,6 +117,7 @@ def test_a_machine_is_held_to_its_size_and_its_team() -> None:
     assert isinstance(limits, dict)
     assert limits["memory"] == {"limit": 4 * 2**30, "swap": 4 * 2**30}
     assert limits["cpu"]["quota"] == 2 * limits["cpu"]["period"]
+    assert limits["cpu"]["shares"] == 2 * cgroups.SHARES
     assert limits["pids"]["limit"] == container.PROCESSES
     assert body["idmappings"] == {
         "UIDMap": [{"container_id": 0, "host_id": 1_065_536, "size": 65_536}],
@@ -292,6 +305,29 @@ def test_processor_time_is_found_under_either_kind_of_cgroups(tmp_path: Path, mo
     assert usage.cgroup_of(3, "abc", root, proc) is usage.cgroup_of(4, "abc", root, proc) is None
     assert usage.cpu_seconds_of(root / "gone") is None
     assert usage.usage_of("one", 1, first, None) is None, "the process is none of the machine's any more"
+
+
+def test_machines_together_weigh_a_process_for_each_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    kernel = tmp_path / "proc/sys/kernel"
+    kernel.mkdir(parents=True)
+    (kernel / "pid_max").write_text("32768\n")
+    (kernel / "threads-max").write_text("190000\n")
+    first, second = tmp_path / "first", tmp_path / "second"
+    for file, text in {
+        first / "cpu/forebay/cpu.shares": "1024\n", first / "pids/forebay/pids.max": "max\n",
+        second / "cgroup.controllers": "cpu io memory pids\n", second / "cgroup.subtree_control": "\n",
+        second / "forebay/cpu.weight": "100\n", second / "forebay/pids.max": "max\n",
+    }.items():  # fmt: skip
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    for root in (first, second, tmp_path / "nowhere"):
+        cgroups.prepare(root, tmp_path / "proc")
+    assert (first / "cpu/forebay/cpu.shares").read_text() == str(8 * 1024)
+    assert (second / "forebay/cpu.weight").read_text() == "800"
+    assert (second / "cgroup.subtree_control").read_text() == "+io", "each is asked for by itself: one may be missing"
+    for limit in (first / "pids/forebay/pids.max", second / "forebay/pids.max"):
+        assert limit.read_text() == str(32768 * 3 // 4)
 
 
 def test_walls_drop_last_what_nobody_allowed() -> None:

@@ -48,8 +48,13 @@ def test_a_notice_is_a_file_a_line_on_terminals_and_sigterm_to_what_people_run(l
     assert b"(2030-01-02T03:04:05Z)" in text
     assert b"\x1b[2J" not in text
     assert answered(shell, "echo still here").strip() == "still here"
-    shell.close()
     lab.says(machine, "dd if=/dev/zero of=/run/forebay/full bs=1M count=2 2>/dev/null || rm /run/forebay/full")
+    # A terminal is still open at the end: its shell is hung up on, but not before what runs in it is done.
+    slow = "trap 'sleep 1; echo slowly >> /root/order; exit' TERM; touch /root/runs; while :; do sleep 0.1; done"
+    shell.write(f"trap 'echo hung up >> /root/order' EXIT; sh -c \"{slow}\"\r".encode())
+    lab.says(machine, "until [ -e /root/runs ]; do sleep 0.1; done")
     lab.provider.stop("reclaimed")
+    shell.close()
     lab.provider.start("reclaimed")
-    assert lab.says(lab.ready("reclaimed"), "ls /run/forebay") == ""
+    machine = lab.ready("reclaimed")
+    assert lab.says(machine, "ls /run/forebay; cat /root/order") == "slowly\nhung up"

@@ -4,12 +4,17 @@ import re
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
+from forebay.compute.memory import SMALL
 from forebay.domain.machines import alerts, orphans
-from forebay.domain.people import accounts
-from forebay.storage.tables import memberships, teams, users
+from forebay.domain.money import deposits
+from forebay.domain.money.deposits import Wish
+from forebay.domain.people import access, accounts, credentials
+from forebay.domain.people.access import Credential, Target
+from forebay.storage.tables import memberships, payment_attempts, teams, users
 from tests.api.cloud import ABSENT, DOLLAR, Cloud, Person
 from tests.web.browser import Browser, Forms, with_session
 from tests.web.dashboard_pages import OPERATOR_PAGES
@@ -302,7 +307,11 @@ def test_stock_maintenance_and_orphans(cloud: Cloud, otto: Person) -> None:
     act(browser, "/operator/capacity/cap", scope="pool", subject=pool, most="many", reason="few disks")
     assert 'id="ask-most-problem"' in browser.page.text
     act(browser, "/operator/capacity/cap", scope="pool", subject=pool, most="3", reason="few disks")
-    assert "at most 3 machines" in browser.follow().text
+    page = browser.follow().text
+    assert "at most 3 machines" in page
+    [lift] = set(re.findall(r'href="(/operator/capacity/lift\?[^"]+)"', page))
+    act(browser, lift.replace("&amp;", "&"), reason="there are enough")
+    assert "at most 3 machines" not in browser.follow().text
     assert [len(actions(cloud, f"maintenance.{verb}", otto.id)) for verb in ("begin", "end")] == [1, 1]
 
     assert "stray" in browser.get("/operator").text
@@ -322,6 +331,16 @@ def test_a_spot_machine_is_taken_back(cloud: Cloud, otto: Person) -> None:
     act(browser, here, noticeSeconds="60", reason="wanted back")
     assert browser.page.status_code == 409, "it is no spot machine"
 
+    cloud.provider.all_offers = (msgspec.structs.replace(SMALL, spot_rate_micros=1_000_000),)
+    cloud.run("offers")
+    spot = cloud.running(olga, instanceType="SPOT")["id"]
+    here = f"/operator/capacity/machines/{spot}/reclaim"
+    assert f'href="{here}"' in browser.get("/operator/capacity").text
+    act(browser, here, noticeSeconds="ages", reason="wanted back")
+    assert 'id="ask-noticeSeconds-problem"' in browser.page.text
+    act(browser, here, noticeSeconds="60", reason="wanted back")
+    assert "It is taken back at" in browser.follow().text
+
 
 def test_health_says_when_money_stands_still(cloud: Cloud, otto: Person) -> None:
     browser = with_session(cloud, otto)
@@ -334,6 +353,23 @@ def test_health_says_when_money_stands_still(cloud: Cloud, otto: Person) -> None
     with cloud.database.begin() as connection:
         alerts.raise_(connection, "money", "x", "The books don't add up.", now=cloud.clock.now())
     assert "The books don&#39;t add up." in browser.get("/operator").text
+
+
+def test_a_payment_that_nobody_knows_the_end_of_is_shown(cloud: Cloud, otto: Person) -> None:
+    olga, now = cloud.person("Olga"), cloud.clock.now()
+    by_key = Credential(credentials.hash_token(olga.key, cloud.forebay.secret_key), True, "192.0.2.7")
+    wish = Wish(amount_micros=51 * DOLLAR, client_key="once", is_page=True)
+    with cloud.database.begin() as connection:
+        _, context = access.enter(connection, by_key, Target.team, olga.team, now=now)
+        assert context is not None
+        asked = deposits.ask(connection, context, wish, now=now)
+        mine = payment_attempts.c.id == asked.id
+        connection.execute(sa.update(payment_attempts).where(mine).values(state="unknown"))
+    page = with_session(cloud, otto).get("/operator").text
+    assert ("$51.00" in page, f'href="/operator/teams/{olga.team}"' in page) == (True, True)
+    with cloud.database.begin() as connection:
+        connection.execute(sa.update(payment_attempts).where(mine).values(state="canceled", closed_at=now))
+    assert "$51.00" not in with_session(cloud, otto).get("/operator").text
 
 
 def test_the_activity_of_everybody(cloud: Cloud, otto: Person) -> None:

@@ -40,7 +40,9 @@ LEASE_SECONDS = 30
 AT_ONCE = 8
 PATIENCE_SECONDS = 20.0
 """How long one claim waits for SSH before it lets others have a turn."""
-PROBE_SECONDS = 0.05
+PROBE_SECONDS, PROBE_MORE_SECONDS = 0.02, 0.1
+"""From one look to the next: often at first, for most machines answer within a second; then less often."""
+OFTEN_SECONDS = 2.0
 RETRY_SECONDS = (1, 2, 5, 10, 30, 60)
 """From one attempt to the next. After so many attempts the operator is told."""
 
@@ -265,7 +267,8 @@ class DeploymentReconciler:
 
     def wait_for_ssh(self, deployment: Deployment, token: str, provider: Provider) -> tuple[Deployment, float | None]:
         """Say `running` when SSH answers; after a while let others have a turn, in the end give up."""
-        until = self.clock.monotonic() + PATIENCE_SECONDS
+        began = self.clock.monotonic()
+        until = began + PATIENCE_SECONDS
         while not self.stopping.is_set():
             instance = provider.inspect(deployment.id)
             if instance is not None and is_reachable(instance) and self.probe(instance):
@@ -278,7 +281,8 @@ class DeploymentReconciler:
             with self.database.read() as connection:
                 if not lifecycle.is_still_wanted(connection, deployment, token):
                     raise Lost
-            self.clock.wait(self.stopping, PROBE_SECONDS)
+            is_early = self.clock.monotonic() < began + OFTEN_SECONDS
+            self.clock.wait(self.stopping, PROBE_SECONDS if is_early else PROBE_MORE_SECONDS)
         return self.give_up_if_late(deployment, token, "SSH did not answer in time"), backoff(deployment.attempts)
 
     def note_trouble(self, deployment: Deployment, reason: ProviderError) -> None:

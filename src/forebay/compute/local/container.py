@@ -8,7 +8,7 @@ from signal import SIGKILL, SIGTERM
 from typing import Any
 
 from forebay.compute.base import Instance, InstanceState, LaunchSpec, PortForward, Rejected
-from forebay.compute.local import first_boot, notice
+from forebay.compute.local import cgroups, first_boot, notice
 from forebay.compute.local.networks import TeamNetwork
 
 CLOUD = "io.forebay.cloud"
@@ -97,6 +97,7 @@ def specification(
         "command": [],
         "hostname": spec.hostname,
         "oci_runtime": "runc",
+        "cgroup_parent": f"/{cgroups.PARENT}",
         "labels": {
             CLOUD: cloud_id,
             DEPLOYMENT: spec.deployment_id,
@@ -122,7 +123,7 @@ def specification(
         **({"dns_server": list(resolvers)} if resolvers else {"use_image_resolve_conf": True}),
         "resource_limits": {
             "memory": {"limit": memory, "swap": memory},
-            "cpu": {"quota": spec.vcpus * CPU_PERIOD, "period": CPU_PERIOD, "shares": 1024 * spec.vcpus},
+            "cpu": {"quota": spec.vcpus * CPU_PERIOD, "period": CPU_PERIOD, "shares": cgroups.SHARES * spec.vcpus},
             "pids": {"limit": PROCESSES},
         },
         "r_limits": limits(),

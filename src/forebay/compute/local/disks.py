@@ -21,20 +21,25 @@ from pathlib import Path
 from typing import Any
 
 from forebay.compute.base import OutOfStock, ProviderUnavailable
+from forebay.compute.local import loops
 from forebay.compute.local.offers import DISK_RESERVE_GB, GIGABYTE
-from forebay.compute.local.service import RUN_DIR, find_program, machine_lock, run
+from forebay.compute.local.service import RUN_DIR, find_program, machine_lock
 
 IMAGES = Path("/var/lib/containers/forebay")
 """Beside Podman's own storage, on the same file system: what is offered is measured there."""
-PROGRAMS = ("mkfs.ext4", "mount", "umount")
-LOOP_CONTROL = Path("/dev/loop-control")
+PROGRAMS = ("mkfs.ext4",)
+LOOP_CONTROL = loops.CONTROL
 
 OVERHEAD_BYTES = 96 * 1024**2
 """For the journal; a sixty-fourth is for the inodes. Both come on top of what is paid for."""
-MAKE = ("-q", "-F", "-m", "0", "-J", "size=64", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard")
-"""Nothing is kept back for root: Podman's overlay writes as the host's root, so the machine would have that too."""
-OPTIONS = "loop,noinit_itable,discard,nodev"
-FOLDER_OPTIONS = "mode=0700,size=4m,nosuid,nodev,noexec"
+MAKE = (
+    "mkfs.ext4", "-q", "-F", "-m", "0", "-J", "size=64", "-O", "^resize_inode",
+    "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard",
+)  # fmt: skip
+"""Nothing is kept back for root: Podman's overlay writes as the host's root, so the machine would have that too. Nor is
+there room for growing: a machine's disk keeps its size, and that room is most of what would have to be written."""
+OPTIONS = "noinit_itable,discard"
+FOLDER_OPTIONS, FOLDER_FLAGS = "mode=0700,size=4m", loops.NODEV | loops.NOSUID | loops.NOEXEC
 
 LOOP_SET_DIRECT_IO = 0x4C08
 """Past the host's page cache: what a machine writes isn't kept twice, and no one else's fsync waits for it."""
@@ -121,7 +126,7 @@ class Disks:
                 return True
             self.share_folder()
             place.mkdir(mode=0o711, exist_ok=True)
-            mount("-t", "ext4", "-o", OPTIONS, str(image), str(place))
+            loops.mount_image(image, place, "ext4", loops.NODEV, OPTIONS)
             tune(place)
         return True
 
@@ -129,9 +134,9 @@ class Disks:
         """Make the folder whose mounts every mount namespace sees."""
         if not os.path.ismount(self.folder):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            mount("-t", "tmpfs", "-o", FOLDER_OPTIONS, "forebay-disks", str(self.folder))
+            loops.mount("forebay-disks", self.folder, "tmpfs", FOLDER_FLAGS, FOLDER_OPTIONS)
         # Said again each time: a crash may have come in between.
-        mount("--make-shared", str(self.folder))
+        loops.share(self.folder)
 
     def put_under(self, deployment_id: str, layers: Mapping[str, str]) -> None:
         """Let a container that has never run write to its disk: `layers` is where Podman has its upper folders."""
@@ -157,7 +162,7 @@ class Disks:
         with machine_lock(f"disks-{self.tag}"):
             if os.path.ismount(place):
                 shut_down(place)
-                run(["umount", "--lazy", str(place)])
+                loops.take_away(place)
             with contextlib.suppress(FileNotFoundError):
                 place.rmdir()
             if image.exists():
@@ -169,8 +174,10 @@ class Disks:
         """Take all of them away. Nothing may run any more."""
         for image in self.images.glob("*.ext4"):
             self.delete(image.stem)
+        for unfinished in self.images.glob("*.new"):
+            unfinished.unlink()
         if os.path.ismount(self.folder):
-            run(["umount", "--lazy", str(self.folder)])
+            loops.take_away(self.folder)
         for folder in (self.folder, self.images):
             with contextlib.suppress(FileNotFoundError):
                 folder.rmdir()
@@ -179,18 +186,12 @@ class Disks:
 def format_image(image: Path, size_gb: int) -> None:
     """Make the file and the file system in it; it has its name once it is whole. Raises ProviderUnavailable."""
     fresh = image.with_suffix(".new")
-    with fresh.open("wb") as file:
-        file.truncate(size_gb * GIGABYTE * 65 // 64 + OVERHEAD_BYTES)
-    if run(["mkfs.ext4", *MAKE, str(fresh)]).returncode != 0:
-        fresh.unlink()
-        raise ProviderUnavailable("The machine's disk can't be made")
+    try:
+        loops.format_file(fresh, size_gb * GIGABYTE * 65 // 64 + OVERHEAD_BYTES, MAKE)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise ProviderUnavailable("The machine's disk can't be made") from error
     fresh.rename(image)
-
-
-def mount(*arguments: str) -> None:
-    """Run mount. Raises ProviderUnavailable."""
-    if run(["mount", *arguments]).returncode != 0:
-        raise ProviderUnavailable("The machine's disk can't be mounted")
 
 
 def tune(place: Path) -> None:
@@ -198,12 +199,13 @@ def tune(place: Path) -> None:
     found = os.stat(place).st_dev
     device = f"{os.major(found)}:{os.minor(found)}"
     with contextlib.suppress(OSError):
-        name = Path("/sys/dev/block", device).resolve().name
-        opened = os.open(f"/dev/{name}", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fcntl.ioctl(opened, LOOP_SET_DIRECT_IO, 1)
-        finally:
-            os.close(opened)
+        block = Path("/sys/dev/block", device).resolve()
+        if (block / "loop/dio").read_text().strip() != "1":
+            opened = os.open(f"/dev/{block.name}", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.ioctl(opened, LOOP_SET_DIRECT_IO, 1)
+            finally:
+                os.close(opened)
     folder = Path("/sys/class/bdi", device)
     for name, value in (("strict_limit", 1), ("max_bytes", DIRTY_BYTES)):
         with contextlib.suppress(OSError):

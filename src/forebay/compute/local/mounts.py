@@ -16,17 +16,13 @@ from pathlib import Path
 import msgspec
 
 from forebay.compute.base import Busy, ProviderUnavailable
+from forebay.compute.local import loops
 from forebay.compute.local.service import RUN_DIR, run
 
 # Whoever else works on this machine has no business below here, whatever the files on a volume allow.
 FOLDER_OPTIONS = "mode=0700,size=4m,nosuid,nodev,noexec"
 VOLUME_OPTIONS = "loop,nosuid,nodev,noatime,discard"
 """No device and no set-uid program on a volume is any; what is deleted on it is free on this machine's disk again."""
-
-DETACH, DONT_FOLLOW = 2, 8
-"""Flags of umount2: take the mount out of sight and end it when nothing uses it any more; trust no symbolic link."""
-
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Mounted(msgspec.Struct, frozen=True):
@@ -51,7 +47,8 @@ def file_behind(device: str) -> Path | None:
 
 def unmount(place: Path, *, by_force: bool = False) -> None:
     """Take one mount away; fine if there is none. Raises Busy, ProviderUnavailable."""
-    if libc.umount2(os.fsencode(place), DONT_FOLLOW | (DETACH if by_force else 0)) == 0:
+    flags = loops.DONT_FOLLOW | (loops.DETACH if by_force else 0)
+    if loops.libc.umount2(os.fsencode(place), flags) == 0:
         return
     reason = ctypes.get_errno()
     if reason == errno.EBUSY:
@@ -80,7 +77,7 @@ class Mounts:
             self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
             mount("-t", "tmpfs", "-o", FOLDER_OPTIONS, "forebay-volumes", str(self.folder))
         # Said again each time: a crash may have come in between.
-        mount("--make-shared", str(self.folder))
+        loops.share(self.folder)
         for folder in (self.volumes, self.machines):
             folder.mkdir(mode=0o755, exist_ok=True)
 

@@ -59,10 +59,17 @@ def find_program(name: str) -> str | None:
     return shutil.which(name, path=system_path())
 
 
-def run(command: Sequence[str], *, given: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a program of the system's to its end, with text in and out. Raises FileNotFoundError if it isn't there."""
+def run(
+    command: Sequence[str], *, given: str | None = None, keeping: Sequence[int] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of the system's to its end, with text in and out; it has the descriptors `keeping`.
+
+    Raises FileNotFoundError if it isn't there.
+    """
     environment = os.environ | {"PATH": system_path()}
-    return subprocess.run(command, input=given, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, input=given, env=environment, capture_output=True, text=True, check=False, pass_fds=keeping
+    )
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ port, a forwarding rule that wins over the next one, a container that runs witho
 
 import time
 
-from forebay.compute.local import container
+from forebay.compute.local import cgroups, container
 from forebay.compute.local.podman import Podman, Refused
 from forebay.compute.local.service import Service
 from forebay.compute.local.walls import close_port
@@ -22,6 +22,8 @@ def start(podman: Podman, name: str) -> None:
     if entry is not None and not entry["State"]["Running"]:
         for port in container.ports_of(entry["Config"]["Labels"]):
             close_port(port)
+    # After a reboot it is gone, and Podman would make one without our weight.
+    cgroups.prepare()
     podman.start(name)
     if not container.has_address(podman.container(name)):
         raise Refused(INTERNAL_SERVER_ERROR, "it runs without a network: an earlier start was cut off")
