@@ -54,7 +54,7 @@ def test_a_month_has_passed_and_all_of_it_has_ended(database: Database, now: dat
         members = sa.select(memberships.c.user_id).where(memberships.c.team_id == team["id"])
         assert connection.execute(members).scalars().all() == [others[0].id], "the others keep the teams they know of"
         kinds = set(connection.execute(sa.select(transfers.c.kind)).scalars())
-        assert kinds == {"grant", "grant_taken_back", "usage"}
+        assert kinds == {"grant", "usage"}
         for group, least in (("day", 15), ("gpuType", 4), ("member", 3), ("deployment", 40), ("label:project", 4)):
             uses = usage.used(connection, team["id"], group, from_at=now - timedelta(days=31), to_at=now)
             assert len(uses) >= least, group

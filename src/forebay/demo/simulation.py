@@ -24,7 +24,6 @@ from forebay.domain.machines.offers import Offer, Pool
 from forebay.domain.machines.orders import Order
 from forebay.domain.money import cycles, grants, metering
 from forebay.domain.money.teams import create as new_team
-from forebay.domain.money.transfers import Transfer
 from forebay.domain.people import members, notifications
 from forebay.domain.people import teams as people_teams
 from forebay.domain.people.access import Caller, TeamContext
@@ -46,8 +45,6 @@ GRANTS = (
     (21, 450, "credits of the simulation"),
 )
 """Days after the beginning, dollars, and what for."""
-MISTAKEN = (21, 450, 40, "granted twice by mistake")
-"""A second grant on that day, and after how many minutes it is taken back."""
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBd5Yq0hB2o1cDWw4y3Yl7m0c0v0x3b1mF8q2t4s6u9x simulation"
 PROJECTS = ("trailer", "look-dev", "denoiser", "assets")
 WORK = ("render", "train", "bake", "notebook", "encode")
@@ -203,25 +200,14 @@ class Simulation:
             )
 
     def grants(self) -> Iterator[Step]:
-        """What the operator gave, and took back."""
+        """What the operator gave."""
 
         for day, dollars, reason in GRANTS:
             yield self.began + timedelta(days=day), partial(self.give, dollars, reason)
-        day, dollars, minutes, reason = MISTAKEN
-        given: list[Transfer] = []
 
-        def give_again(at: datetime) -> None:
-            given.append(self.give(dollars, GRANTS[-1][2], at))
-
-        def take_back(at: datetime) -> None:
-            grants.take_back(self.connection, self.operator, given[0].id, reason=reason, now=at)
-
-        yield self.began + timedelta(days=day, minutes=5), give_again
-        yield self.began + timedelta(days=day, minutes=5 + minutes), take_back
-
-    def give(self, dollars: int, reason: str, at: datetime) -> Transfer:
+    def give(self, dollars: int, reason: str, at: datetime) -> None:
         """Grant credits."""
-        return grants.give(self.connection, self.operator, self.team_id, dollars * 1_000_000, reason=reason, now=at)
+        grants.give(self.connection, self.operator, self.team_id, dollars * 1_000_000, reason=reason, now=at)
 
     def cycles(self) -> Iterator[Step]:
         """Deductions, as the worker makes them, only further apart."""
