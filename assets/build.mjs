@@ -45,9 +45,8 @@ execFileSync(process.execPath, [tailwind, "-i", "forebay.css", "-o", join(out, "
   stdio: ["ignore", "ignore", "pipe"],
 });
 
-await build({
+const common = {
   absWorkingDir: here,
-  entryPoints: ["forebay.js", "passkeys.js", "chart.js"],
   bundle: true,
   minify: true,
   format: "iife",
@@ -55,5 +54,12 @@ await build({
   legalComments: "inline",
   outdir: out,
   logLevel: "error",
+};
+await build({ ...common, entryPoints: ["forebay.js", "passkeys.js", "chart.js"] });
+await build({
+  ...common,
+  entryPoints: ["terminal.js"],
+  inject: ["strict-document.js"],
+  define: { document: "strictDocument", "window.document": "strictDocument" },
 });
 for (const name of ["forebay.svg", "chevron.svg"]) cpSync(join(here, name), join(out, name));

@@ -52,6 +52,7 @@ from forebay.worker.reclaims import ReclaimReconciler
 from forebay.worker.sightings import SightingReconciler
 from forebay.worker.ssh_keys import SshKeyReconciler
 from forebay.worker.ssh_probe import answers
+from forebay.worker.terminals import ProviderShells
 from forebay.worker.volumes import VolumeReconciler
 from forebay.worker.webhooks import WebhookReconciler
 from forebay.worker.weekly_reports import WeeklyReportReconciler
@@ -347,7 +348,7 @@ def build_api(forebay: Forebay, url: str) -> tuple["Litestar", "Door"]:
         executor=door.executor,
         slow_executor=door.slow_executor,
     )
-    own_pages, close_pages = pages.build(frame)
+    own_pages, close_pages = pages.build(frame, ProviderShells(lambda: forebay.providers))
     asgi = server.build(door, [*health.build(door), *own_pages])
     asgi.on_shutdown.append(close_pages)
     return asgi, door
@@ -357,13 +358,15 @@ def server_config(asgi: "Litestar") -> "uvicorn.Config":
     """How the application is served."""
     import uvicorn
 
-    from forebay.api.protocol import BoundedHttp
+    from forebay.api.protocol import MOST_MESSAGE_BYTES, BoundedHttp
 
     return uvicorn.Config(
         asgi,
         loop="uvloop",
         http=BoundedHttp,
-        ws="none",
+        ws="none",  # but for terminals, which BoundedHttp hands on
+        ws_max_size=MOST_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
         access_log=False,
         log_config=None,
         proxy_headers=False,

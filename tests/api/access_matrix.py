@@ -206,7 +206,16 @@ UNDECLARED = {
     ("GET", "/"): "where things are",
     **{
         ("GET", f"/static/{name}"): "what pages are made of"
-        for name in ("chart.js", "chevron.svg", "forebay.css", "forebay.js", "forebay.svg", "passkeys.js")
+        for name in (
+            "chart.js",
+            "chevron.svg",
+            "forebay.css",
+            "forebay.js",
+            "forebay.svg",
+            "passkeys.js",
+            "terminal.css",
+            "terminal.js",
+        )
     },
     ("POST", "/theme"): "how pages look in this browser, for whoever uses it",
     **{

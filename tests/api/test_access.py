@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
-from litestar.routes import HTTPRoute
+from litestar.routes import HTTPRoute, WebSocketRoute
 
 from forebay.api.route import Needs, Route
 from forebay.domain.machines import offer_changes, restrictions
@@ -21,7 +21,7 @@ from tests.api.access_matrix import CALLERS, TABLE, UNDECLARED
 from tests.api.authenticator import add_passkey
 from tests.api.cloud import ABSENT, ROUTES, Cloud, Person, new_public_key, numbers
 from tests.api.invited import invite
-from tests.web.dashboard_pages import OPERATOR_PAGES, PAGES
+from tests.web.dashboard_pages import OPERATOR_PAGES, PAGES, SOCKETS
 
 
 class Scene(msgspec.Struct, kw_only=True):
@@ -371,10 +371,13 @@ def undeclared(application: Litestar) -> set[tuple[str, str]]:
     declared = {(route.method, route.path) for route in ROUTES}
     found = set()
     for route in application.routes:
-        assert isinstance(route, HTTPRoute), "neither mounts nor websockets here"
         path = route.path_format
+        if isinstance(route, WebSocketRoute):
+            found |= {("WEBSOCKET", path)}
+            continue
+        assert isinstance(route, HTTPRoute), "no mounts here"
         found |= {(str(method), path) for method in route.methods if method not in ("OPTIONS", "HEAD")}
-    return found - declared - set(UNDECLARED) - set(PAGES) - OPERATOR_PAGES
+    return found - declared - set(UNDECLARED) - set(PAGES) - set(SOCKETS) - OPERATOR_PAGES
 
 
 def test_every_route_of_the_application_is_declared(cloud: Cloud) -> None:

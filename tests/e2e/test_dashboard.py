@@ -37,6 +37,8 @@ PAGES = {
     "team-new": "/teams/new",
     "deployments": "/t/vision-lab/deployments?status=",
     "deployment": "/t/vision-lab/deployments/{running}",
+    "terminal": "/t/vision-lab/deployments/{running}/terminal",
+    "terminal-stopped": "/t/vision-lab/deployments/{stopped}/terminal",
     "deployment-stopped": "/t/vision-lab/deployments/{stopped}",
     "deployment-terminate": "/t/vision-lab/deployments/{long}/terminate",
     "first-page": "/",

@@ -23,6 +23,7 @@ PAGES: dict[tuple[str, str], Permission] = {
     ("GET", "/t/{slug}/deployments/{deployment_id}/ssh-keys"): SEE,
     ("POST", "/t/{slug}/deployments/{deployment_id}/ssh-keys"): OPERATE,
     ("GET", "/t/{slug}/deployments/{deployment_id}/rename"): OPERATE,
+    ("GET", "/t/{slug}/deployments/{deployment_id}/terminal"): OPERATE,
     ("GET", "/t/{slug}/deployments/{deployment_id}/stop"): OPERATE,
     ("GET", "/t/{slug}/deployments/{deployment_id}/terminate"): OPERATE,
     ("POST", "/t/{slug}/deployments/{deployment_id}/rename"): OPERATE,
@@ -109,6 +110,9 @@ PAGES: dict[tuple[str, str], Permission] = {
     ("POST", "/t/{slug}/volumes/{volume_id}/attach"): OPERATE,
     ("POST", "/t/{slug}/volumes/{volume_id}/detach"): OPERATE,
 }
+
+SOCKETS = {("WEBSOCKET", "/t/{slug}/deployments/{deployment_id}/terminal/socket"): OPERATE}
+"""What is asked for as a WebSocket; `test_terminals.py` holds the server to who may."""
 
 LEADS_ON = {"/t/{slug}/billing/top-ups/{top_up_id}/pay", "/t/{slug}/billing/card-set-ups/{set_up_id}/page"}
 """Not pages but ways on to another one, for whoever may look."""

@@ -4,6 +4,8 @@ A request's line and headers are kept until they are whole, and joined anew with
 one connection of a stranger could fill the memory and keep the event loop at it for minutes.
 """
 
+import re
+
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD_BYTES = 512 * 1024
@@ -11,6 +13,14 @@ MOST_HEAD_BYTES = 512 * 1024
 
 ENDLESS = "/live"
 """How the paths of streams end."""
+
+SOCKET = re.compile(
+    rb"/t/[a-z0-9-]{1,60}/deployments/[0-9a-zA-Z-]{1,60}/terminal/socket(\?columns=\d{1,4}&rows=\d{1,4})?"
+)
+"""The one address that may be asked for as a WebSocket; everywhere else a wish for one is not heard."""
+
+MOST_MESSAGE_BYTES = 32 * 1024
+"""That a browser may send at once over one."""
 
 REFUSAL = b'{"error":"The headers of the request are too large.","code":"HEADERS_TOO_LARGE","details":{}}'
 
@@ -36,6 +46,17 @@ class BoundedHttp(HttpToolsProtocol):
         """What is in the body is the application's to limit."""
         self.pending_bytes = 0
         super().on_body(body)
+
+    def _should_upgrade(self) -> bool:
+        """Whether the request becomes a WebSocket."""
+        return self._get_upgrade() == b"websocket" and SOCKET.fullmatch(self.url) is not None
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection on. What speaks on it is loaded now: most servers need it for hours not, or never."""
+        from forebay.api.sockets import BoundedSocket
+
+        self.ws_protocol_class = BoundedSocket
+        super().handle_websocket_upgrade()
 
     def shutdown(self) -> None:
         """The server ends: a stream of events, which has no end of its own, ends with it."""

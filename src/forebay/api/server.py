@@ -10,7 +10,7 @@ from typing import Any
 from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, MethodNotAllowedException
-from litestar.handlers import HTTPRouteHandler
+from litestar.handlers import HTTPRouteHandler, WebsocketRouteHandler
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -301,12 +301,14 @@ class Application(Litestar):
         return [*plugins, MsgspecDIPlugin()]
 
 
-def build(door: Door, more: Sequence[HTTPRouteHandler] = ()) -> Litestar:
-    """The application. `more` are handlers of others: pages, health."""
+def build(door: Door, more: Sequence[HTTPRouteHandler | WebsocketRouteHandler] = ()) -> Litestar:
+    """The application. `more` are handlers of others: pages, health, the terminals of machines."""
     proxies = Proxies(door.services.settings.trusted_proxies)
     handlers = [*(handler(route, door, proxies) for route in ROUTES), document_handler(door), *more]
     methods: dict[str, list[str]] = {}
     for found in handlers:
+        if isinstance(found, WebsocketRouteHandler):
+            continue
         for path in found.paths:
             methods.setdefault(path, []).extend(found.http_methods)
     return Application(

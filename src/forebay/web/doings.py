@@ -50,6 +50,8 @@ WORDS = {
     "team.set-member-mode": "changed what members may do",
     "team.transfer-ownership": "transferred the ownership",
     "team.unfreeze": "freed the team",
+    "terminal.close": "closed the terminal of a machine",
+    "terminal.open": "opened a terminal in a machine",
     "volume.attach": "attached a volume",
     "volume.create": "created a volume",
     "volume.delete": "deleted a volume",

@@ -24,6 +24,7 @@ from litestar import Request
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
+from litestar.types import Scope
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -170,18 +171,21 @@ class Frame:
 
     async def read(self, request: Request[Any, Any, State]) -> Visit:
         """A request as a visit. Raises BadRequest, BodyTooLarge, NotFound."""
-        scope = request.scope
-        if "\0" in scope["path"]:
-            raise NotFound("Page")
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         form: dict[str, str] = {}
         if request.method == "POST":
-            kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind != "application/x-www-form-urlencoded":
                 raise BadRequest("This is not a form.")
             form = fields_of(await read_body(request))
+        return self.visit_of(request.scope, str(request.method), form)
+
+    def visit_of(self, scope: Scope, method: str, form: dict[str, str]) -> Visit:
+        """What asks, as a visit. Raises BadRequest, NotFound."""
+        if "\0" in scope["path"]:
+            raise NotFound("Page")
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         return Visit(
-            method=str(request.method),
+            method=method,
             path=scope["path"],
             parameters=dict(scope.get("path_params", {})),
             query=fields_of(scope["query_string"]),

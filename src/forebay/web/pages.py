@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from litestar.handlers import HTTPRouteHandler
+from litestar.handlers import HTTPRouteHandler, WebsocketRouteHandler
 
+from forebay.domain.machines.terminals import Shells
 from forebay.oidc import open_providers
 from forebay.web import assets
 from forebay.web.account import AccountPages
@@ -43,6 +44,7 @@ from forebay.web.sign_up import SignUpPages
 from forebay.web.ssh_keys import SshKeyPages
 from forebay.web.statements import StatementPages
 from forebay.web.teams import TeamPages
+from forebay.web.terminals import TerminalPages
 from forebay.web.top_ups import TopUpPages
 from forebay.web.transactions import TransactionPages
 from forebay.web.usage import UsagePages
@@ -50,16 +52,25 @@ from forebay.web.visits import Visit
 from forebay.web.volumes import VolumePages
 from forebay.web.webhooks import WebhookPages
 
+Handlers = list[HTTPRouteHandler | WebsocketRouteHandler]
 
-def build(frame: Frame) -> tuple[list[HTTPRouteHandler], Callable[[], None]]:
+
+def build(frame: Frame, shells: Shells) -> tuple[Handlers, Callable[[], None]]:
     """The handlers of all pages, and what ends what they hold open."""
     providers = open_providers(frame.settings.oidc, frame.public_url, frame.clock.now)
     labels = {name: provider.config.label for name, provider in providers.items()}
     by_provider = IdentityPages(frame, providers)
+    dashboard = Dashboard(frame)
+    in_machines = TerminalPages(dashboard, shells)
 
     def home(visit: Visit) -> Page:
         """Where things are."""
         return Page(template="home.html")
+
+    def close() -> None:
+        """Let go of all that."""
+        in_machines.close()
+        by_provider.close()
 
     pages = [
         frame.page("GET", "/", home),
@@ -69,17 +80,17 @@ def build(frame: Frame) -> tuple[list[HTTPRouteHandler], Callable[[], None]]:
         *InvitationPages(frame).handlers(),
         *CliPages(frame).handlers(),
         *by_provider.handlers(),
-        *dashboard_pages(frame, labels),
+        *dashboard_pages(dashboard, labels),
+        *in_machines.handlers(),
     ]
-    return pages, by_provider.close
+    return pages, close
 
 
-def dashboard_pages(frame: Frame, labels: dict[str, str]) -> list[HTTPRouteHandler]:
+def dashboard_pages(dashboard: Dashboard, labels: dict[str, str]) -> list[HTTPRouteHandler]:
     """The pages of teams, in the order of the navigation, and those of people in their frame."""
-    dashboard = Dashboard(frame)
     return [
         *dashboard.handlers(),
-        *Live(frame).handlers(),
+        *Live(dashboard.frame).handlers(),
         *PalettePages(dashboard).handlers(),
         *OverviewPages(dashboard).handlers(),
         *OfferPages(dashboard).handlers(),
