@@ -55,7 +55,8 @@ class Visitor:
     """Somebody with a browser of their own, and a passkey in it once they have made one."""
 
     def __init__(self, browser: Browser, url: str, scheme: Any = "light") -> None:
-        self.context: BrowserContext = browser.new_context(base_url=url, color_scheme=scheme)
+        # Without motion, as a picture that is taken amid a transition changes the size of what moves.
+        self.context: BrowserContext = browser.new_context(base_url=url, color_scheme=scheme, reduced_motion="reduce")
         self.page: Page = self.context.new_page()
         self.complaints: list[str] = []
         self.page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
