@@ -158,8 +158,11 @@ def test_credits_move_between_teams_that_one_owns(shop: Shop, base: str, browser
         answer = browser.submit(f"{giving}/move", **({"toTeamId": shop.pat.team, "amount": "1"} | wrong))
         assert answer.status_code in (400, 402), wrong
     browser.get(f"{giving}/move")
-    browser.submit(f"{giving}/move", toTeamId=shop.pat.team, amount="30.25")
+    form = Forms(browser.page.text).found[f"{giving}/move"] | {"toTeamId": shop.pat.team, "amount": "30.25"}
+    browser.post(f"{giving}/move", form)
     assert "$30.25 moved" in browser.follow().text
+    browser.post(f"{giving}/move", form)
+    assert "moved already" in browser.follow().text
     assert shop.balance == 30.25
 
 

@@ -10,6 +10,7 @@ from forebay.ids import is_id
 from forebay.web.dashboard import Dashboard
 from forebay.web.figures import cents
 from forebay.web.frame import Page, go
+from forebay.web.once import FIELD, new_word, once
 from forebay.web.top_ups import amount_of
 from forebay.web.visits import Visit
 
@@ -36,22 +37,36 @@ class CreditMovePages:
                 (team.id, team.name) for team in mine if team.role is Role.owner and team.id != visit.context.team_id
             ]
             return self.dashboard.show(
-                visit, connection, "credit_move.html", error=error, others=others, values=visit.form
+                visit,
+                connection,
+                "credit_move.html",
+                error=error,
+                others=others,
+                values=visit.form,
+                once=visit.form.get(FIELD) or new_word(),
             )
 
     def move(self, visit: Visit) -> Page:
         """Move them, once however often the form is sent."""
         self.frame.demand_recent(visit)
-        form = visit.form
+        form, said = visit.form, "These credits were moved already."
         try:
             amount_micros = amount_of(form.get("amount", ""))
             if not is_id(form.get("toTeamId", "")):
                 raise BadRequest("To which team?", details={"toTeamId": "choose a team"})
             with self.dashboard.begin(visit) as connection:
-                made = credit_moves.move(connection, visit.context, form["toTeamId"], amount_micros, now=visit.now)
+
+                def act() -> str:
+                    nonlocal said
+                    made = credit_moves.move(connection, visit.context, form["toTeamId"], amount_micros, now=visit.now)
+                    left = cents(made.available_micros)
+                    said = f"{cents(made.amount_micros)} moved. {left} are still available."
+                    return f"/t/{visit.context.slug}/billing"
+
+                location = once(connection, visit, act)
         except ForebayError as error:
             if error.status in (401, 404) or error.code == "FORBIDDEN":
                 raise
             return self.ask(visit, error)
-        self.frame.say(visit, f"{cents(made.amount_micros)} moved. {cents(made.available_micros)} are still available.")
-        return go(f"/t/{visit.context.slug}/billing")
+        self.frame.say(visit, said)
+        return go(location)
