@@ -15,7 +15,7 @@ from forebay.domain.machines.offers import SPOT, Offer
 from forebay.domain.machines.orders import Order, Refusal, Wish
 from forebay.domain.machines.planned_ends import End, Plan, Reason
 from forebay.domain.money import auto_top_ups, outlook
-from forebay.domain.money.amounts import MICROS_PER_DOLLAR, SECONDS_PER_HOUR, charge_micros
+from forebay.domain.money.amounts import SECONDS_PER_HOUR, charge_micros, to_the_cent
 from forebay.domain.money.auto_top_ups import COOLDOWN, Policy
 from forebay.domain.money.metering import Cost
 from forebay.domain.money.outlook import Outlook, counted, lasting
@@ -119,7 +119,7 @@ def warnings(connection: Connection, wish: Wish, offer: Offer, after: Outlook, e
         )
     if offer.minimum_runtime_minutes:
         rate = offer.rate_micros if wish.price is None else wish.price.rate_micros
-        least = dollars(charge_micros(rate, offer.minimum_runtime_minutes * 60))
+        least = to_the_cent(charge_micros(rate, offer.minimum_runtime_minutes * 60))
         minutes = counted(offer.minimum_runtime_minutes, "minute")
         yield Warning(
             "MINIMUM_RUNTIME", f"It can't be stopped or terminated in its first {minutes}, which cost {least}."
@@ -146,16 +146,16 @@ def auto_top_up_warnings(connection: Connection, wish: Wish, after: Outlook) -> 
     if not policy.keeps_up_with(burn):
         yield Warning(
             "AUTO_TOP_UP_TOO_LITTLE",
-            f"At {dollars(burn)} an hour auto top-up can't keep up: it charges at most "
-            f"{dollars(policy.max_charge_micros)} every 5 minutes.",
+            f"At {to_the_cent(burn)} an hour auto top-up can't keep up: it charges at most "
+            f"{to_the_cent(policy.max_charge_micros)} every 5 minutes.",
         )
         return
     seconds = max(int(COOLDOWN.total_seconds()), policy.amount_micros * SECONDS_PER_HOUR // burn)
     every = lasting(seconds).removeprefix("about ").removeprefix("1 ")
     yield Warning(
         "AUTO_TOP_UP",
-        f"With this machine the team burns {dollars(burn)} an hour, and auto top-up would charge "
-        f"{dollars(policy.amount_micros)} about every {every}.",
+        f"With this machine the team burns {to_the_cent(burn)} an hour, and auto top-up would charge "
+        f"{to_the_cent(policy.amount_micros)} about every {every}.",
     )
     yield from ceiling_warnings(policy, standing.month_micros, burn)
 
@@ -174,10 +174,6 @@ def ceiling_warnings(policy: Policy, month_micros: int, burn: int) -> Iterator[W
         if left < burn * 24:
             yield Warning(
                 "AUTO_TOP_UP_MONTH_CEILING",
-                f"Auto top-up may charge {dollars(left)} more this month, and a day costs {dollars(burn * 24)}.",
+                f"Auto top-up may charge {to_the_cent(left)} more this month, "
+                f"and a day costs {to_the_cent(burn * 24)}.",
             )
-
-
-def dollars(amount_micros: int) -> str:
-    """An amount to the cent."""
-    return f"${amount_micros / MICROS_PER_DOLLAR:,.2f}"

@@ -61,6 +61,11 @@ def in_words(amount_micros: int) -> str:
     return f"{dollars.quantize(CENT) if dollars == dollars.quantize(CENT) else dollars.normalize():f}"
 
 
+def to_the_cent(amount_micros: int) -> str:
+    """An amount in a sentence about what things come to, rounded: $1,234.50."""
+    return f"${amount_micros / MICROS_PER_DOLLAR:,.2f}"
+
+
 def in_dollars(amount_micros: int) -> str:
     """The amount in digits, all six places behind the point, for files that are reckoned with: -0.000001."""
     whole, places = divmod(abs(amount_micros), MICROS_PER_DOLLAR)

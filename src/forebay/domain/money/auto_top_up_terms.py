@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay.domain.money import auto_top_ups, deposits, ledger
-from forebay.domain.money.amounts import MICROS_PER_CENT, MICROS_PER_DOLLAR, SECONDS_PER_HOUR, in_words
+from forebay.domain.money.amounts import MICROS_PER_CENT, MICROS_PER_DOLLAR, SECONDS_PER_HOUR, in_words, to_the_cent
 from forebay.domain.money.auto_top_ups import COOLDOWN, MOST_A_DAY, Decision, Policy, Reason, Standing
 from forebay.domain.money.cards import Card
 from forebay.domain.money.declines import sentence
@@ -207,17 +207,12 @@ def meaning(policy: Policy | Terms, burn_micros_per_hour: int) -> str:
         return "Nothing that costs is running: this charges only while the balance is below the threshold."
     if not policy.keeps_up_with(burn):
         return (
-            f"At your current burn of {hourly(burn)} an hour this can't keep up: at most "
+            f"At your current burn of {to_the_cent(burn)} an hour this can't keep up: at most "
             f"{dollars(policy.max_charge_micros)} is charged every 5 minutes. Raise the amount and maxChargeAmount."
         )
     seconds = max(int(COOLDOWN.total_seconds()), policy.amount_micros * SECONDS_PER_HOUR // burn)
     every = lasting(seconds).removeprefix("about ").removeprefix("1 ")
-    return f"At your current burn of {hourly(burn)} an hour this charges about every {every}."
-
-
-def hourly(burn_micros_per_hour: int) -> str:
-    """A burn to the cent."""
-    return f"${burn_micros_per_hour / MICROS_PER_DOLLAR:,.2f}"
+    return f"At your current burn of {to_the_cent(burn)} an hour this charges about every {every}."
 
 
 def most_a_day_micros(policy: Policy | Terms) -> int:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay.domain.money import ledger, metering
-from forebay.domain.money.amounts import MICROS_PER_DOLLAR, SECONDS_PER_HOUR
+from forebay.domain.money.amounts import SECONDS_PER_HOUR, to_the_cent
 from forebay.errors import NotFound
 from forebay.storage.tables import segments
 
@@ -38,7 +38,7 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
             return "Nothing that costs is running."
         if self.balance_micros <= 0:
             return "The credits are used up."
-        burn = f"${self.burn_micros_per_hour / MICROS_PER_DOLLAR:,.2f} an hour"
+        burn = f"{to_the_cent(self.burn_micros_per_hour)} an hour"
         return f"The credits last {lasting(self.runway_seconds)} at {burn}."
 
 
