@@ -19,8 +19,11 @@ export const freshen = () => {
     const said = ago((Date.parse(time.dateTime) - Date.now()) / 1000);
     if (time.textContent !== said) time.textContent = said;
   }
+  for (const button of document.querySelectorAll("[data-copies]")) button.hidden = false;
 };
 setInterval(freshen, 15000);
+// What has come into the page since it was loaded, too.
+document.addEventListener("htmx:after:swap", freshen);
 
 document.addEventListener("click", async (event) => {
   const copies = event.target.closest("[data-copies]");
@@ -28,14 +31,18 @@ document.addEventListener("click", async (event) => {
     const source = document.getElementById(copies.dataset.copies);
     await navigator.clipboard.writeText(source.textContent.trim());
     const said = copies.querySelector("[data-said]");
-    if (said) {
+    const told = copies.nextElementSibling;
+    if (said && told) {
       const before = said.textContent;
-      said.textContent = "Copied";
-      setTimeout(() => (said.textContent = before), 1500);
+      said.textContent = told.textContent = "Copied";
+      setTimeout(() => {
+        said.textContent = before;
+        told.textContent = "";
+      }, 1500);
     }
   }
 });
-for (const button of document.querySelectorAll("[data-copies]")) button.hidden = false;
+freshen();
 
 // A link to a page that asks something before it is done: the question is shown over the present page. Without a
 // script, or with another button of the mouse, the link leads to that page.
@@ -95,6 +102,12 @@ for (const form of document.querySelectorAll("form[data-applies]")) {
 }
 
 for (const button of document.querySelectorAll("[data-plain]")) button.hidden = true;
+
+// Of tabs that are wider than a phone, the one that is open is seen.
+for (const tab of document.querySelectorAll("nav.tabs [aria-current]")) {
+  const row = tab.closest("nav");
+  row.scrollLeft = tab.offsetLeft + tab.offsetWidth / 2 - row.offsetLeft - row.clientWidth / 2;
+}
 
 // Menus close like menus.
 document.addEventListener("click", (event) => {

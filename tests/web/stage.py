@@ -176,11 +176,11 @@ class Stage:
             return str(connection.execute(sa.select(teams.c.slug).where(teams.c.id == team_id)).scalar_one())
 
 
-def make_stage(folder: Path, loop: Loop) -> Stage:
+def make_stage(folder: Path, loop: Loop, **settings: Any) -> Stage:
     """A stage of its own, on SQLite."""
     url = f"sqlite:///{folder / 'forebay.db'}"
     migrations.upgrade(url)
-    return Stage(Cloud(folder, url, loop))
+    return Stage(Cloud(folder, url, loop, **settings))
 
 
 def main() -> None:

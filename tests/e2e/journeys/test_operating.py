@@ -1,0 +1,76 @@
+"""The operator's pages: as an operator goes through them in a browser, beside somebody whom it concerns."""
+
+
+from playwright.sync_api import expect
+
+from tests.e2e.journeys.conftest import World
+from tests.e2e.journeys.people import in_looks
+
+pytestmark = in_looks("world", "narrow-light")
+
+
+def test_operating(world: World) -> None:
+    """Look at the cloud's health, grant, freeze, let somebody in, say another price, and read what was done."""
+    stage = world.stage
+    with world.cloud.database.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE users SET api_access = 'requested' WHERE id = '{stage.rita.id}'")
+    otto = world.enter(stage.otto, "operator", "/t")
+    otto.open("Operator")
+    expect(otto.row("memory")).to_contain_text("answers")
+    otto.picture("health")
+    otto.tab("Teams")
+    otto.fill({"Name, slug or id": "speech"})
+    otto.page.keyboard.press("Enter")
+    otto.follow("Speech Group")
+    otto.follow("Grant credits")
+    otto.is_asked("Speech Group")
+    otto.picture("grant")
+    otto.fill({"Amount in dollars": "25", "Reason": "a talk at our conference"})
+    otto.press("Grant them")
+    expect(otto.page.locator("#grants")).to_contain_text("a talk at our conference")
+    otto.picture("granted")
+    otto.follow("Freeze", otto.page.locator("#itself"))
+    otto.fill({"Reason": "unpaid invoices"})
+    otto.press("Freeze it")
+    expect(otto.page.locator("main")).to_contain_text("unpaid invoices")
+    otto.picture("frozen")
+    rita = world.enter(stage.rita, "operator-and-a-member", "/t/speech-group")
+    expect(rita.page.locator("main")).to_contain_text("Speech Group is frozen")
+    rita.picture("frozen")
+    otto.follow("Lift it")
+    otto.fill({"Reason": "paid"})
+    otto.press("Lift it")
+    expect(otto.page.locator("#itself")).to_contain_text("Freeze the team")
+    otto.tab("Accounts")
+    otto.choose("API access", "Waiting")
+    otto.follow("Rita Reader")
+    otto.follow("Approve")
+    otto.press("Approve")
+    expect(otto.page.locator("#access")).not_to_contain_text("Approve")
+    otto.picture("approved")
+    rita.page.goto("/account/api-keys")
+    expect(rita.page.locator("main")).to_contain_text("You can make API keys.")
+    rita.picture("may-make-keys")
+    otto.tab("Offers")
+    otto.follow("1 × H100")
+    otto.follow("Change")
+    otto.fill({"Price of the machine, dollars an hour": "free", "Reason": "electricity"})
+    otto.press("Change it")
+    expect(otto.field("Price of the machine, dollars an hour")).to_have_attribute("aria-invalid", "true")
+    otto.picture("no-price")
+    otto.fill({"Price of the machine, dollars an hour": "2.61"})
+    otto.press("Change it")
+    expect(otto.page.locator("#history")).to_contain_text("electricity")
+    otto.picture("price")
+    otto.tab("Capacity")
+    expect(otto.page.locator("#pools")).to_be_visible()
+    otto.picture("capacity")
+    otto.tab("Activity")
+    otto.choose("About", "(?i)team")
+    expect(otto.page.locator("main tbody tr").first).to_be_visible()
+    expect(otto.row("Otto Operator")).to_be_visible()
+    otto.picture("activity")
+    rita.page.goto("/operator")
+    rita.is_at("Not found")
+    rita.is_content(404)
+    otto.is_content(400)
