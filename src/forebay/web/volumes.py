@@ -101,9 +101,7 @@ class VolumePages:
             regions = volume_regions.listed(connection)
             places = [(f"{each.provider}/{each.region}", place_of(each)) for each in regions]
             given = {"sizeInGb": min([100, *(each.max_size_gb for each in regions)]), **visit.form}
-            return self.dashboard.show(
-                visit, connection, "volume_create.html", error=error, places=places, given=given
-            )
+            return self.dashboard.show(visit, connection, "volume_create.html", error=error, places=places, given=given)
 
     def create(self, visit: Visit) -> Page:
         """Make it."""
