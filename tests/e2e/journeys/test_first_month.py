@@ -188,6 +188,7 @@ def invites(olga: Person, mia: Person, site: Site) -> None:
 def pays(olga: Person) -> None:
     """By a card, on the processor's page; the first one has no money on it."""
     olga.open("Billing")
+    expect(olga.page.locator("#step")).to_be_visible()
     olga.page.get_by_label("$50", exact=True).check()
     olga.picture("billing")
     olga.press("Add credits")
@@ -203,7 +204,7 @@ def pays(olga: Person) -> None:
     olga.is_at("Billing")
     expect(olga.page.locator("#vitals")).to_contain_text("$50.00")
     expect(olga.row("Payment page")).to_contain_text("paid")
-    expect(olga.page.get_by_text("The credits are used up")).to_be_hidden()
+    expect(olga.page.locator("#step")).to_be_hidden()
     olga.picture("paid")
 
 
