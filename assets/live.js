@@ -40,8 +40,23 @@ const later = (milliseconds) => {
   waiting = setTimeout(refresh, milliseconds);
 };
 
+// What may have changed since the page was made, and before it was listened: while a tab was hidden or the stream was cut
+// off anything, and on a new page what was in motion: a machine that is being made, or what somebody has just done.
+let isNew = true;
+const catchUp = () => {
+  const parts = [...document.querySelectorAll("[data-live-on]")];
+  const moves = (part) => part.dataset.liveOn.includes("payments") || part.querySelector("[data-busy]");
+  const hasDone = document.querySelector('main > .alert[data-variant="good"]') !== null;
+  if (!isNew || hasDone || parts.some(moves)) {
+    for (const part of parts) for (const topic of part.dataset.liveOn.split(" ")) heard.add(topic);
+    later(0);
+  }
+  isNew = false;
+};
+
 const listen = () => {
   source = new EventSource(address);
+  source.addEventListener("ready", catchUp);
   source.addEventListener("changed", (event) => {
     for (const topic of event.data.split(" ")) heard.add(topic);
     later(150);

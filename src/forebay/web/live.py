@@ -1,9 +1,10 @@
 """Server-sent events: pages of a team learn within seconds which of its records have changed.
 
 Only the names of topics are sent, never what is in the records: the browser fetches the page anew and changes the
-parts that show them, so that who may see what is answered in one place. Each team that somebody looks at is looked up
-once for all of them. A stream says nothing to whoever has left the team or signed out, and ends after ten minutes,
-when the browser opens the next.
+parts that show them, so that who may see what is answered in one place. The first event says from when on nothing is
+missed: what changed between the making of a page and that moment is for the page to look up. Each team that somebody
+looks at is looked up once for all of them. A stream says nothing to whoever has left the team or signed out, and ends
+after ten minutes, when the browser opens the next.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ from forebay.web.visits import Visit
 LOOK_SECONDS = 1.5
 BEAT_SECONDS = 15.0
 MOST_SECONDS = 600
+FIRST = asyncio.FIRST_COMPLETED
 MOST_STREAMS = 1000
 """That a process serves at once."""
 
@@ -77,6 +79,8 @@ class Watch:
     def __init__(self) -> None:
         self.listeners: set[asyncio.Queue[set[str]]] = set()
         self.task: asyncio.Task[None] | None = None
+        self.has_looked = asyncio.Event()
+        """From here on nothing is missed."""
 
 
 class Live:
@@ -128,6 +132,7 @@ class Live:
                 now = await self.in_thread(self.look, team_id)
                 changed = {topic for topic in now if before is not None and now[topic] != before[topic]}
                 before = now
+                watch.has_looked.set()
                 if changed:
                     for listener in watch.listeners:
                         listener.put_nowait(changed)
@@ -161,11 +166,14 @@ class Stream:
         gone = asyncio.create_task(self.leave(receive))
         try:
             await self.say(send, "retry: 2000\n\n")
+            await asyncio.wait({gone, looked := asyncio.create_task(watch.has_looked.wait())}, return_when=FIRST)
+            looked.cancel()
+            await self.say(send, "event: ready\ndata: yes\n\n")
             loop = asyncio.get_running_loop()
             end = loop.time() + MOST_SECONDS
             while not gone.done() and loop.time() < end:
                 heard = asyncio.create_task(listener.get())
-                await asyncio.wait({heard, gone}, timeout=BEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({heard, gone}, timeout=BEAT_SECONDS, return_when=FIRST)
                 if gone.done() or not await self.live.in_thread(self.live.is_still_in, self.visit):
                     heard.cancel()
                     break

@@ -282,7 +282,7 @@ def is_charged(olga: Person) -> None:
     olga.tab("Usage")
     olga.page.get_by_label("By", exact=True).select_option(label="Deployment")
     expect(olga.row("trial")).to_be_visible()
-    assert Decimal(olga.sum("In all")) > 0
+    assert Decimal(olga.sum("Total")) > 0
     olga.picture("usage")
     olga.row("trial").get_by_role("link").click()
 
@@ -307,7 +307,7 @@ def ends(olga: Person, mia: Person, rate: Decimal) -> Decimal:
     name, csv = downloaded(olga.page, olga.page.get_by_role("link", name="CSV"))
     assert name.endswith(".csv")
     [line] = [line for line in csv.decode().splitlines() if "trial" in line]
-    assert olga.sum("In all") == str(cost)
+    assert olga.sum("Total") == str(cost)
     seconds = cost * 3600 / rate
     assert seconds == seconds.to_integral_value(), "to the second, at the price that was shown"
     assert str(int(seconds)) in line.split(",")

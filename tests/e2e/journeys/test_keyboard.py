@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from playwright.sync_api import expect
 
-from tests.e2e.journeys.conftest import World
 from tests.e2e.journeys.people import Person, in_looks
+from tests.e2e.journeys.world import World
 
 pytestmark = in_looks("world", "wide-light")
 

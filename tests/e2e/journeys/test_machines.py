@@ -6,8 +6,8 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from tests.api.cloud import new_public_key
-from tests.e2e.journeys.conftest import World
 from tests.e2e.journeys.people import in_looks
+from tests.e2e.journeys.world import World
 
 pytestmark = in_looks("world", "wide-light")
 
@@ -63,7 +63,7 @@ def test_deploy(world: World) -> None:
     olga.is_content(400)
     rita = world.enter(world.stage.rita, "deploy-as-a-reader", "/t/speech-group")
     rita.open("Deploy")
-    expect(rita.page.get_by_role("note")).to_contain_text("which owner, admin")
+    expect(rita.page.get_by_role("note")).to_contain_text("launched by: owner, admin")
     expect(rita.page.get_by_role("link", name=re.compile("^Choose"))).to_have_count(0)
     rita.picture("may-only-look")
     rita.page.goto("/t/speech-group/deploy/new?offerId=memory-l40s-1")
@@ -223,3 +223,19 @@ def test_ssh_keys(world: World, tmp_path: Path) -> None:
     olga.page.keyboard.press("Escape")
     expect(olga.page.get_by_role("dialog")).to_have_count(0)
     olga.is_content(400)
+
+
+def test_a_tab_that_comes_back(world: World) -> None:
+    """What changed while nobody looked is there as soon as somebody looks again."""
+    olga = world.enter(world.stage.olga, "tabs", "/t/vision-lab/deployments?status=stopped")
+    expect(olga.row("evaluation")).to_be_visible()
+    shows = "document.dispatchEvent(new Event('visibilitychange'))"
+    olga.page.evaluate(
+        f"Object.defineProperty(document, 'visibilityState', {{value: 'hidden', writable: true}}); {shows}"
+    )
+    path = f"/api/deployments/{world.stage.machines['stopped']}"
+    world.cloud.send("PATCH", path, world.stage.olga.key, {"name": "evaluated"}).ok()
+    with olga.page.expect_request("**/live"):
+        olga.page.evaluate(f"document.visibilityState = 'visible'; {shows}")
+    expect(olga.row("evaluated")).to_be_visible()
+    olga.is_content()

@@ -1,10 +1,9 @@
 """The operator's pages: as an operator goes through them in a browser, beside somebody whom it concerns."""
 
-
 from playwright.sync_api import expect
 
-from tests.e2e.journeys.conftest import World
 from tests.e2e.journeys.people import in_looks
+from tests.e2e.journeys.world import World
 
 pytestmark = in_looks("world", "narrow-light")
 
@@ -60,6 +59,7 @@ def test_operating(world: World) -> None:
     otto.picture("no-price")
     otto.fill({"Price of the machine, dollars an hour": "2.61"})
     otto.press("Change it")
+    otto.reads("The offer is changed.")
     expect(otto.page.locator("#history")).to_contain_text("electricity")
     otto.picture("price")
     otto.tab("Capacity")

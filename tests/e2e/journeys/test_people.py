@@ -7,8 +7,8 @@ import pyotp
 from playwright.sync_api import expect
 
 from tests.api.cloud import Person as Somebody
-from tests.e2e.journeys.conftest import World
 from tests.e2e.journeys.people import in_looks
+from tests.e2e.journeys.world import World
 from tests.web.browser import PASSWORD, give_password, link_to
 
 pytestmark = in_looks("world", "narrow-dark")

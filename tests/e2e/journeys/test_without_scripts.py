@@ -6,8 +6,8 @@ from decimal import Decimal
 from playwright.sync_api import expect
 
 from tests.api.cloud import new_public_key
-from tests.e2e.journeys.conftest import World
 from tests.e2e.journeys.people import Person, downloaded, in_looks
+from tests.e2e.journeys.world import World
 from tests.web.browser import PASSWORD, link_to
 
 pytestmark = in_looks("world", "narrow-dark")
