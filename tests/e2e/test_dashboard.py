@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.api.wire import Loop
+from forebay.web import assets
 from tests.e2e.test_browser import PICTURES, SIZES
-from tests.web.stage import Stage, make_stage
+from tests.web.stage import Stage
 
 ROOT = Path(__file__).parent.parent.parent
+MOST_BYTES, MOST_BYTES_OF_THE_TERMINAL = 100_000, 200_000
+"""Of all that a page loads into an empty cache, as it is sent: compressed, and with the heads of the answers."""
 LOOKS = [("wide", "light"), ("narrow", "dark"), ("wide", "dark"), ("narrow", "light")]
 PAGES = {
     "overview": "/t/vision-lab",
@@ -41,6 +43,9 @@ PAGES = {
     "terminal-stopped": "/t/vision-lab/deployments/{stopped}/terminal",
     "deployment-stopped": "/t/vision-lab/deployments/{stopped}",
     "deployment-terminate": "/t/vision-lab/deployments/{long}/terminate",
+    "billing": "/t/vision-lab/billing",
+    "usage": "/t/vision-lab/billing/usage",
+    "transactions": "/t/vision-lab/billing/transactions",
     "first-page": "/",
     "account": "/account",
     "profile": "/account/profile",
@@ -60,21 +65,6 @@ OPERATOR_PAGES = {
     "operator-capacity": "/operator/capacity",
     "operator-activity": "/operator/activity",
 }
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    loop = Loop()
-    stage = make_stage(tmp_path_factory.mktemp("stage"), loop)
-    yield stage
-    stage.cloud.close()
-    loop.close()
-
-
-@pytest.fixture(scope="module")
-def url(stage: Stage) -> Iterator[str]:
-    with stage.cloud.served() as port:
-        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")
@@ -153,15 +143,23 @@ def look_at(looker: Looker, who: str, pages: dict[str, str], size: str, scheme: 
     person.context.close()
 
 
-def test_a_page_weighs_little(stage: Stage, url: str, browser: Browser) -> None:
-    olga = Somebody(browser, url, stage, "olga")
-    sizes: dict[str, int] = {}
-    olga.page.on("requestfinished", lambda one: sizes.update({one.url: one.sizes()["responseBodySize"]}))
-    olga.page.goto("/t/vision-lab")
-    olga.page.wait_for_timeout(300)
-    assert len(sizes) >= 4
-    assert sum(sizes.values()) <= 100_000, sizes
-    olga.context.close()
+@pytest.mark.parametrize(("who", "pages"), [("olga", PAGES), ("otto", OPERATOR_PAGES)])
+def test_every_page_weighs_little(stage: Stage, url: str, browser: Browser, who: str, pages: dict[str, str]) -> None:
+    person = Somebody(browser, url, stage, who)
+    devtools = person.context.new_cdp_session(person.page)
+    devtools.send("Network.enable")
+    devtools.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    loaded: list[int] = []
+    devtools.on("Network.loadingFinished", lambda one: loaded.append(one["encodedDataLength"]))
+    weights = {}
+    for name, path in pages.items():
+        loaded.clear()
+        person.page.goto(path.format_map({**stage.machines, "lab": stage.lab}))
+        weights[name] = sum(loaded)
+        assert weights[name] > len(assets.ASSETS["forebay.css"].packed), f"{name}: something was in a cache: {loaded}"
+    assert weights.pop("terminal", 0) <= MOST_BYTES_OF_THE_TERMINAL
+    assert {name: weight for name, weight in weights.items() if weight > MOST_BYTES} == {}
+    person.context.close()
 
 
 def test_the_page_keeps_itself_up_to_date(stage: Stage, url: str, browser: Browser) -> None:
