@@ -79,6 +79,9 @@ def sentence(row: Row) -> str:
         return f"looked at {(row.object_type or 'something').replace('-', ' ')}"
     noun, _, verb = row.action.partition(".")
     words = WORDS.get(row.action, f"{noun.replace('-', ' ')}: {verb.replace('-', ' ')}")
+    details = row.details or {}
+    if "source" in details and "user" in details:
+        words += f" from {details['user']} at {details['source']}"
     return words if row.outcome == "done" else f"{words} ({row.outcome})"
 
 
