@@ -35,7 +35,10 @@ const draw = (place) => {
   const bar = resolve(colour("--chart-1"));
   const second = resolve(colour("--foreground"));
   const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "12px system-ui" };
-  const format = FORMATS[place.dataset.unit === "hour" ? "hour" : "day"];
+  const isHourly = place.dataset.unit === "hour";
+  const word = (at) => new Date(at * 1000).toLocaleString("en", FORMATS[isHourly && at % 86400 !== 0 ? "hour" : "day"]);
+  // Room for half a bar at both ends.
+  const room = isHourly ? 1800 : place.dataset.unit === "week" ? 302400 : 43200;
   const range = (_, low, high) => [0, Math.max(high * 1.1, 0.000001)];
   const bars = { fill: bar, width: 0, paths: uPlot.paths.bars({ size: [0.7, 28], radius: 0.15 }) };
   const steps = { width: 2, paths: uPlot.paths.stepped({ align: 1 }) };
@@ -48,9 +51,9 @@ const draw = (place) => {
       cursor: { y: false },
       // Times of all the world's machines are those of UTC: so are the ticks between them.
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
-      scales: { y: { range }, total: { range } },
+      scales: { x: { range: (_, low, high) => [low - room, high + room] }, y: { range }, total: { range } },
       axes: [
-        { ...axis, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleString("en", format)) },
+        { ...axis, grid: { show: false }, size: 32, values: (_, ticks) => ticks.map(word) },
         { ...axis, size: 64, values: (_, ticks) => money(ticks) },
         ...(hasTotal ? [{ ...axis, scale: "total", side: 1, size: 64, grid: { show: false }, values: (_, ticks) => money(ticks) }] : []),
       ],
