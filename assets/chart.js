@@ -4,11 +4,14 @@ import uPlot from "uplot";
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const DOLLARS = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD", maximumFractionDigits: 2 });
 const SMALL = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD", maximumSignificantDigits: 2 });
-const money = (ticks) => ticks.map((tick) => (tick > 0 && ticks[1] - ticks[0] < 0.01 ? SMALL : DOLLARS).format(tick));
-const FORMATS = {
-  hour: { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: "UTC" },
-  day: { day: "numeric", month: "short", timeZone: "UTC" },
-};
+const LEGEND_HEIGHT = 32;
+const HOUR = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const DAY = { day: "numeric", month: "short" };
+const PARTS = { hour: ["Hour", 3600], day: ["Day", 86400], week: ["Week from", 604800] };
+
+const money = (amount) => (amount > 0 && amount < 0.01 ? SMALL : DOLLARS).format(amount);
+const amounts = (_, ticks) => ticks.map((tick) => (ticks[1] - ticks[0] < 0.01 && tick > 0 ? SMALL : DOLLARS).format(tick));
+const moment = (at, format) => new Date(at * 1000).toLocaleString("en-GB", { ...format, timeZone: "UTC" });
 
 // What the rows of its table say: times in seconds, and what stands at each; steps go on until the end that is said.
 const read = (place) => {
@@ -21,7 +24,6 @@ const read = (place) => {
 
 const draw = (place) => {
   const [times, values, totals] = read(place);
-  const hasTotal = Boolean(place.dataset.total);
   const resolve = (value) => {
     const probe = document.createElement("span");
     probe.style.color = value;
@@ -35,38 +37,36 @@ const draw = (place) => {
   const bar = resolve(colour("--chart-1"));
   const second = resolve(colour("--foreground"));
   const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "12px system-ui" };
-  const isHourly = place.dataset.unit === "hour";
-  const word = (at) => new Date(at * 1000).toLocaleString("en", FORMATS[isHourly && at % 86400 !== 0 ? "hour" : "day"]);
-  // Room for half a bar at both ends.
-  const room = isHourly ? 1800 : place.dataset.unit === "week" ? 302400 : 43200;
+  // Half a bar of room at both ends, and a line below for what is pointed at, or the last.
+  const [name, seconds] = PARTS[place.dataset.unit ?? "day"];
+  const isHourly = seconds === 3600;
+  const isSteps = place.dataset.form === "steps";
+  const tick = (at) => moment(at, isHourly && at % 86400 !== 0 ? HOUR : DAY);
+  const size = () => ({ width: place.clientWidth, height: place.clientHeight - LEGEND_HEIGHT });
   const range = (_, low, high) => [0, Math.max(high * 1.1, 0.000001)];
-  const bars = { fill: bar, width: 0, paths: uPlot.paths.bars({ size: [0.7, 28], radius: 0.15 }) };
-  const steps = { width: 2, paths: uPlot.paths.stepped({ align: 1 }) };
-  const form = place.dataset.form === "steps" ? steps : bars;
-  const chart = new uPlot(
-    {
-      width: place.clientWidth,
-      height: place.clientHeight,
-      legend: { show: false },
-      cursor: { y: false },
-      // Times of all the world's machines are those of UTC: so are the ticks between them.
-      tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
-      scales: { x: { range: (_, low, high) => [low - room, high + room] }, y: { range }, total: { range } },
-      axes: [
-        { ...axis, grid: { show: false }, size: 32, values: (_, ticks) => ticks.map(word) },
-        { ...axis, size: 64, values: (_, ticks) => money(ticks) },
-        ...(hasTotal ? [{ ...axis, scale: "total", side: 1, size: 64, grid: { show: false }, values: (_, ticks) => money(ticks) }] : []),
-      ],
-      series: [
-        {},
-        { label: place.dataset.label, stroke: bar, points: { show: false }, ...form },
-        ...(hasTotal ? [{ label: place.dataset.total, scale: "total", stroke: second, width: 1.5, points: { show: false } }] : []),
-      ],
-    },
-    hasTotal ? [times, values, totals] : [times, values],
-    place,
-  );
-  new ResizeObserver(() => chart.setSize({ width: place.clientWidth, height: place.clientHeight })).observe(place);
+  const value = (all) => (_, amount) => money(amount ?? all.at(-1));
+  const form = isSteps ? { width: 2, paths: uPlot.paths.stepped({ align: 1 }) } : { fill: bar, width: 0, paths: uPlot.paths.bars({ size: [0.7, 28], radius: 0.15 }) };
+  const options = {
+    ...size(),
+    cursor: { y: false, points: { show: false } },
+    // Times of all the world's machines are those of UTC: so are the ticks between them.
+    tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
+    scales: { x: { range: (_, low, high) => [low - seconds / 2, high + seconds / 2] }, y: { range }, total: { range } },
+    axes: [
+      { ...axis, size: 32, grid: { show: false }, values: (_, ticks) => ticks.map(tick) },
+      { ...axis, size: 64, values: amounts },
+    ],
+    series: [
+      { label: isSteps ? "From" : name, value: (_, at) => moment(at ?? times.at(-1), isHourly || isSteps ? { ...DAY, ...HOUR } : DAY) },
+      { label: place.dataset.label, value: value(values), stroke: bar, points: { show: false }, ...form },
+    ],
+  };
+  if (place.dataset.total) {
+    options.axes.push({ ...axis, scale: "total", side: 1, size: 64, grid: { show: false }, values: amounts });
+    options.series.push({ label: place.dataset.total, value: value(totals), scale: "total", stroke: second, width: 1.5, points: { show: false } });
+  }
+  const chart = new uPlot(options, place.dataset.total ? [times, values, totals] : [times, values], place);
+  new ResizeObserver(() => chart.setSize(size())).observe(place);
 };
 
 for (const place of document.querySelectorAll(".chart[data-from]")) draw(place);
