@@ -106,8 +106,9 @@ def test_machines_learn_through_which_key_they_were_launched(blank_url: str) -> 
         with database.begin() as connection:
             old = sa.MetaData()
             old.reflect(connection)
+            wanted = ("users", "teams", "pools", "ssh_keys", "deployments", "volume_regions", "volumes")
             for table in old.sorted_tables:
-                if table.name != "alembic_version":
+                if table.name in wanted:
                     fill(connection, table)
             done = {"at": 1, "outcome": "done", "object_id": ROW_ID}
             for number, (action, key) in enumerate((("deployment.launch", "a key"), ("volume.create", None)), 2):
