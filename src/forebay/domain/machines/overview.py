@@ -144,4 +144,4 @@ def names_of(connection: Connection, team_id: str, deployment_ids: Collection[st
     named = sa.select(deployments.c.id, deployments.c.name).where(
         deployments.c.team_id == team_id, deployments.c.id.in_(deployment_ids)
     )
-    return {deployment_id: name for deployment_id, name in connection.execute(named)}
+    return {row.id: row.name for row in connection.execute(named)}
