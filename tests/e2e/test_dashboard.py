@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from forebay.storage.tables import api_keys, teams, users, webhooks
 from forebay.web import assets
 from tests.e2e.test_browser import PICTURES, SIZES
 from tests.web.stage import Stage
@@ -43,9 +45,6 @@ PAGES = {
     "terminal-stopped": "/t/vision-lab/deployments/{stopped}/terminal",
     "deployment-stopped": "/t/vision-lab/deployments/{stopped}",
     "deployment-terminate": "/t/vision-lab/deployments/{long}/terminate",
-    "billing": "/t/vision-lab/billing",
-    "usage": "/t/vision-lab/billing/usage",
-    "transactions": "/t/vision-lab/billing/transactions",
     "first-page": "/",
     "account": "/account",
     "profile": "/account/profile",
@@ -54,6 +53,22 @@ PAGES = {
     "api-key-new": "/account/api-keys/new",
     "notifications": "/account/notifications",
     "not-found": "/t/no-such-team",
+}
+MORE_PAGES = {
+    "billing": "/t/vision-lab/billing",
+    "billing-new": "/t/a-team/billing",
+    "usage": "/t/vision-lab/billing/usage",
+    "usage-by-member": "/t/vision-lab/billing/usage?by=member",
+    "transactions": "/t/vision-lab/billing/transactions?kind=all",
+    "payments": "/t/vision-lab/billing/top-ups",
+    "payment": "/t/vision-lab/billing/top-ups/{top_up_id}",
+    "statements": "/t/vision-lab/billing/statements",
+    "auto-top-up": "/t/vision-lab/billing/auto-top-up",
+    "move-credits": "/t/vision-lab/billing/move",
+    "webhooks": "/t/vision-lab/team/webhooks",
+    "webhook": "/t/vision-lab/team/webhooks/{webhook}",
+    "webhook-add": "/t/vision-lab/team/webhooks/add",
+    "my-teams": "/account/teams",
 }
 OPERATOR_PAGES = {
     "operator": "/operator",
@@ -65,6 +80,10 @@ OPERATOR_PAGES = {
     "operator-capacity": "/operator/capacity",
     "operator-activity": "/operator/activity",
 }
+
+
+LONG_WORD = "W" * 80
+"""What a person or a team may be called at the longest, and nowhere may it be broken but anywhere."""
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +126,13 @@ def test_every_page_can_be_shown(stage: Stage, url: str, browser: Browser, axe: 
 
 
 @pytest.mark.parametrize(("size", "scheme"), LOOKS[:2])
+def test_pages_of_money_and_webhooks_can_be_shown(
+    stage: Stage, url: str, browser: Browser, axe: str, size: str, scheme: Any
+) -> None:
+    look_at(Looker(browser, url, stage, axe), "olga", MORE_PAGES, size, scheme)
+
+
+@pytest.mark.parametrize(("size", "scheme"), LOOKS[:2])
 def test_operators_pages_can_be_shown(
     stage: Stage, url: str, browser: Browser, axe: str, size: str, scheme: Any
 ) -> None:
@@ -130,7 +156,7 @@ def look_at(looker: Looker, who: str, pages: dict[str, str], size: str, scheme: 
     person = Somebody(browser, url, stage, who, color_scheme=scheme, viewport={"width": width, "height": height})
     page, wrong = person.page, []
     for name, path in pages.items():
-        page.goto(path.format_map({**stage.machines, "lab": stage.lab}))
+        page.goto(path.format_map(places(stage)))
         page.screenshot(path=PICTURES / f"{name}-{size}-{scheme}.png", full_page=True)
         if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
             wrong.append(f"{name} is wider than the screen")
@@ -143,7 +169,12 @@ def look_at(looker: Looker, who: str, pages: dict[str, str], size: str, scheme: 
     person.context.close()
 
 
-@pytest.mark.parametrize(("who", "pages"), [("olga", PAGES), ("otto", OPERATOR_PAGES)])
+def places(stage: Stage) -> dict[str, str]:
+    """What stands in the addresses of pages."""
+    return {**stage.machines, **stage.money, "lab": stage.lab, "webhook": stage.webhook}
+
+
+@pytest.mark.parametrize(("who", "pages"), [("olga", PAGES), ("olga", MORE_PAGES), ("otto", OPERATOR_PAGES)])
 def test_every_page_weighs_little(stage: Stage, url: str, browser: Browser, who: str, pages: dict[str, str]) -> None:
     person = Somebody(browser, url, stage, who)
     devtools = person.context.new_cdp_session(person.page)
@@ -154,7 +185,7 @@ def test_every_page_weighs_little(stage: Stage, url: str, browser: Browser, who:
     weights = {}
     for name, path in pages.items():
         loaded.clear()
-        person.page.goto(path.format_map({**stage.machines, "lab": stage.lab}))
+        person.page.goto(path.format_map(places(stage)))
         weights[name] = sum(loaded)
         assert weights[name] > len(assets.ASSETS["forebay.css"].packed), f"{name}: something was in a cache: {loaded}"
     assert weights.pop("terminal", 0) <= MOST_BYTES_OF_THE_TERMINAL
@@ -247,3 +278,33 @@ def test_everything_works_without_a_script(stage: Stage, url: str, browser: Brow
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_role("status").filter(has_text="The machine starts")).to_be_visible()
     adam.context.close()
+
+
+def test_no_page_is_wider_than_a_phone_whatever_people_are_called(stage: Stage, url: str, browser: Browser) -> None:
+    with stage.cloud.database.begin() as connection:
+        connection.execute(sa.update(teams).where(teams.c.id == stage.lab).values(name=LONG_WORD))
+        known = users.c.id.in_([stage.olga.id, stage.adam.id, stage.mia.id])
+        connection.execute(sa.update(users).where(known).values(name=LONG_WORD))
+        mail = f"{'w' * 64}@{'w' * 63}.example.org"
+        connection.execute(sa.update(users).where(users.c.id == stage.olga.id).values(email=mail, email_key=mail))
+        connection.execute(sa.update(webhooks).values(name=LONG_WORD))
+        connection.execute(sa.update(api_keys).values(name=LONG_WORD))
+    people = f"/t/vision-lab/team/members/{stage.adam.id}"
+    asked = (
+        f"{people}/role",
+        f"{people}/remove",
+        "/account/delete",
+        "/t/vision-lab/team/transfer",
+        "/account/api-keys",
+    )
+    billed = "/t/vision-lab/billing/cards/{card_id}/delete"
+    theirs = [*PAGES.values(), *MORE_PAGES.values(), *asked, billed]
+    wrong = []
+    for who, paths in (("olga", theirs), ("otto", [*OPERATOR_PAGES.values(), f"/operator/accounts/{stage.olga.id}"])):
+        person = Somebody(browser, url, stage, who, viewport={"width": SIZES["narrow"][0], "height": 844})
+        for path in paths:
+            person.page.goto(path.format_map(places(stage)))
+            if person.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+                wrong.append(path)
+        person.context.close()
+    assert wrong == []

@@ -1,6 +1,6 @@
 """The pages that are judged, each with whose browser looks at it."""
 
-from tests.e2e.test_dashboard import OPERATOR_PAGES, PAGES
+from tests.e2e.test_dashboard import MORE_PAGES, OPERATOR_PAGES, PAGES, places
 from tests.web.stage import Stage
 
 STRANGERS_PAGES = {
@@ -14,7 +14,11 @@ STRANGERS_PAGES = {
 EVERY_PAGE = {
     **{name: ("", path) for name, path in STRANGERS_PAGES.items()},
     # A page that isn't there can't be whole in the eyes of a search engine.
-    **{name: ("olga", path) for name, path in PAGES.items() if name not in ("not-found", "first-page")},
+    **{
+        name: ("olga", path)
+        for name, path in {**PAGES, **MORE_PAGES}.items()
+        if name not in ("not-found", "first-page")
+    },
     **{name: ("otto", path) for name, path in OPERATOR_PAGES.items()},
 }
 HEAVIEST = ("sign-in", "overview", "deploy", "deployment", "usage", "operator-offers")
@@ -23,7 +27,7 @@ HEAVIEST = ("sign-in", "overview", "deploy", "deployment", "usage", "operator-of
 
 def address(stage: Stage, name: str) -> str:
     """The path of a page."""
-    return EVERY_PAGE[name][1].format_map({**stage.machines, "lab": stage.lab})
+    return EVERY_PAGE[name][1].format_map(places(stage))
 
 
 def session(stage: Stage, name: str) -> str:
