@@ -82,6 +82,10 @@ class Person:
         with self.as_it_applies(label):
             self.field(label).select_option(index=index)
 
+    def pick(self, value: str) -> None:
+        """One of several that are all in sight."""
+        self.here.locator(f"input[type=radio][value='{value}']").check()
+
     @contextmanager
     def as_it_applies(self, label: str) -> Iterator[None]:
         """Filters apply by themselves: the page that they lead to is waited for."""
