@@ -60,6 +60,8 @@ class Export(Wire):
     """Those they started."""
     volumes: list[dict[str, Any]]
     """Those they made."""
+    launch_templates: list[dict[str, Any]]
+    """Those they saved, without what happens on first boot."""
     invitations: list[dict[str, Any]]
     """Those they sent, and those sent to their address."""
     notification_choices: list[dict[str, Any]]

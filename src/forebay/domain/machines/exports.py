@@ -75,6 +75,9 @@ def of_account(connection: Connection, user_id: str) -> dict[str, Any]:
     found["deployments"] = listed(connection, deployments, machines, deployments.c.created_by == user_id)
     stored = ("id", "team_id", "name", "state", "provider", "region", "size_gb", "created_at", "ended_at", "gone_at")
     found["volumes"] = listed(connection, tables.volumes, stored, tables.volumes.c.created_by == user_id)
+    saved = ("id", "team_id", "name", "offer_id", "labels", "created_at", "changed_at", "last_used_at")
+    templates = tables.launch_templates
+    found["launch_templates"] = listed(connection, templates, saved, templates.c.created_by == user_id)
     asked = ("id", "team_id", "email", "role", "state", "created_at", "sent_at", "expires_at", "closed_at")
     about_them = sa.or_(
         invitations.c.invited_by == user_id, invitations.c.email_key == email_key(str(account["email"]))

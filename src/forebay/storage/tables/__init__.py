@@ -1,6 +1,7 @@
 """The tables, in the wings of the domain: people, money, machines, and what the worker needs for itself."""
 
 from forebay.storage.tables.base import metadata
+from forebay.storage.tables.launch_templates import launch_templates
 from forebay.storage.tables.low_balance import low_balances
 from forebay.storage.tables.machines import (
     deployment_events,
@@ -89,6 +90,7 @@ __all__ = [
     "idempotency_keys",
     "identities",
     "invitations",
+    "launch_templates",
     "leases",
     "low_balances",
     "mail_tokens",
