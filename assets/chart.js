@@ -28,7 +28,7 @@ const draw = (place) => {
       cursor: { y: false },
       scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, 0.01)] } },
       axes: [
-        { ...axis, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleDateString("en", { day: "numeric", month: "short", timeZone: "UTC" })) },
+        { ...axis, size: 30, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleDateString("en", { day: "numeric", month: "short", timeZone: "UTC" })) },
         { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => DOLLARS.format(tick)) },
       ],
       series: [{}, { label: place.dataset.label, fill: bar, stroke: bar, width: 0, paths: uPlot.paths.bars({ size: [0.7, 28], radius: 0.15 }), points: { show: false } }],
