@@ -35,7 +35,6 @@ document.addEventListener("click", async (event) => {
     }
   }
 });
-for (const button of document.querySelectorAll("[data-copies]")) button.hidden = false;
 
 // A link to a page that asks something before it is done: the question is shown over the present page. Without a
 // script, or with another button of the mouse, the link leads to that page.
@@ -72,7 +71,6 @@ document.addEventListener("click", async (event) => {
 const readFiles = (root) => {
   for (const file of root.querySelectorAll("input[data-reads]")) file.closest("label").hidden = false;
 };
-readFiles(document);
 document.addEventListener("change", async (event) => {
   const name = event.target.dataset?.reads;
   if (!name || !event.target.files[0]) return;
@@ -94,7 +92,14 @@ for (const form of document.querySelectorAll("form[data-applies]")) {
   form.addEventListener("change", () => form.requestSubmit());
 }
 
-for (const button of document.querySelectorAll("[data-plain]")) button.hidden = true;
+// What is there for those without a script goes, what needs one comes: also in a part of the page that came later.
+export const dress = () => {
+  for (const button of document.querySelectorAll("[data-plain]")) button.hidden = true;
+  for (const button of document.querySelectorAll("[data-copies]")) button.hidden = false;
+  readFiles(document);
+};
+dress();
+document.addEventListener("htmx:after:swap", dress);
 
 // Menus close like menus.
 document.addEventListener("click", (event) => {
