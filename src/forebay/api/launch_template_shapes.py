@@ -109,6 +109,7 @@ class TemplateLaunch(Wire):
     team_id: str
     template_id: str
     provider: str
+    """Empty where the offer is gone: choose another one."""
     offer_id: str
     gpu_type: str
     gpu_count: int
@@ -132,7 +133,6 @@ class WholeTemplate(Template):
 
     cloud_init: CloudInit | None
     launch: TemplateLaunch | None
-    """Null too where the offer is gone."""
 
 
 RENAMED = {"deployment_name": "machine_name"}

@@ -92,7 +92,7 @@ def show(call: Call, team_id: str, template_id: str) -> WholeTemplate:
     standing = template_standings.one(call.connection, call.team.team_id, found, now=call.now)
     may_launch = call.team.reach(Permission.launch) is not None
     launch = None
-    if may_launch and standing.offer is not None:
+    if may_launch:
         order = template_standings.next_order(call.connection, call.team.team_id, standing, now=call.now)
         launch = to_launch(found, order)
     cloud_init = to_cloud_init(found.cloud_init) if may_launch else None

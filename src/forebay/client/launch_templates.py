@@ -60,6 +60,7 @@ class TemplateLaunch(Answer):
     team_id: str
     template_id: str
     provider: str
+    """Empty where its offer is gone."""
     offer_id: str
     gpu_type: str
     gpu_count: int
@@ -84,7 +85,6 @@ class WholeTemplate(Template):
 
     cloud_init: dict[str, Any] | None
     launch: TemplateLaunch | None
-    """None too where its offer is gone."""
 
 
 def listed(team_id: str) -> Request[Templates]:
