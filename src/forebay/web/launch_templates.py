@@ -1,5 +1,6 @@
 """The team's templates: the list, saving what the launch form holds or a machine was launched with, and their care."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from litestar.handlers import HTTPRouteHandler
@@ -7,6 +8,7 @@ from sqlalchemy import Connection
 
 from forebay.domain.machines import blueprints, deployments, launch_templates, template_standings
 from forebay.domain.machines.blueprints import Blueprint
+from forebay.domain.machines.catalogue import Listing
 from forebay.domain.machines.launch_templates import LaunchTemplate, TemplateExists
 from forebay.domain.people import accounts
 from forebay.domain.people.roles import Permission
@@ -23,11 +25,11 @@ IN_FORM = {"name": "templateName", "deploymentName": "name"}
 """How fields of a template are called in the launch form, where the machine has a name too."""
 
 
-def with_standings(connection: Connection, visit: Visit) -> dict[str, Any]:
-    """The team's templates and how they stand, for the list of them."""
+def with_standings(connection: Connection, visit: Visit, every: Sequence[Listing] | None = None) -> dict[str, Any]:
+    """The team's templates and how they stand, for the list of them; `every`: all offers, if they are known."""
     team_id = visit.context.team_id
     found = launch_templates.listed(connection, team_id)
-    standings = template_standings.of(connection, team_id, found, now=visit.now)
+    standings = template_standings.of(connection, team_id, found, now=visit.now, every=every)
     return {
         "templates": list(zip(found, standings, strict=True)),
         "makers": accounts.names_of(connection, {each.created_by for each in found}),

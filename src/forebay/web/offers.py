@@ -97,8 +97,10 @@ class OfferPages:
         """The offers that pass the filters, in groups of one type of GPU."""
         filters = filters_of(visit.query)
         with self.dashboard.read() as connection:
+            all_of_them = catalogue.listings(connection, visit.context.team_id, visit.now)
             found = catalogue.catalogue(
                 connection,
+                every=all_of_them,
                 now=visit.now,
                 team_id=visit.context.team_id,
                 search=filters.search,
@@ -118,7 +120,7 @@ class OfferPages:
                 "is_filtered": bool(set(visit.query) - {"view", "sort"}),
                 "who_launches": who_has(Permission.launch),
                 "most_templates": MOST_TEMPLATES,
-                **with_standings(connection, visit),
+                **with_standings(connection, visit, all_of_them),
             }
             return self.dashboard.show(visit, connection, "offers.html", **values)
 

@@ -11,15 +11,16 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.machines import blueprints, catalogue, discounts, offers, prices, volume_attachments, volume_regions
+from forebay.domain.machines import blueprints, catalogue, volume_attachments
 from forebay.domain.machines.blueprints import Blueprint
 from forebay.domain.machines.catalogue import Listing
-from forebay.domain.machines.offers import Offer
+from forebay.domain.machines.offers import SPOT, Offer
 from forebay.domain.machines.orders import Order
 from forebay.domain.machines.prices import Price
 from forebay.domain.machines.volumes import COLUMNS as VOLUME_COLUMNS
 from forebay.domain.machines.volumes import Volume, to_volume
-from forebay.storage.tables import deployments, ssh_keys, volumes
+from forebay.storage.tables import deployments, ssh_keys, volume_regions, volumes
+from forebay.storage.tables import volume_attachments as attachments
 
 MOST_SIMILAR = 8
 
@@ -39,19 +40,26 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Those of its volumes that a launch would be refused for."""
 
 
-def of(connection: Connection, team_id: str, found: Sequence[Blueprint], *, now: datetime) -> list[Standing]:
-    """How each of these stands: a handful of queries, however many there are."""
-    wanted = {each.offer_id for each in found}
-    known = {offer.id: offer for offer in offers.listed(connection) if offer.id in wanted}
-    priced = {offer.id: offer for offer in prices.as_of(connection, list(known.values()), now)}
-    free = offers.free(connection, list(known.values())) if known else {}
-    given = discounts.of_team(connection, team_id)
+def of(
+    connection: Connection,
+    team_id: str,
+    found: Sequence[Blueprint],
+    *,
+    now: datetime,
+    every: Sequence[Listing] | None = None,
+) -> list[Standing]:
+    """How each of these stands, in a handful of queries. `every`: all offers, where they are known."""
+    if not found:
+        return []
+    every = catalogue.listings(connection, team_id, now) if every is None else every
+    known = {listing.offer.id: listing for listing in every}
     lost_keys = deleted_keys(connection, team_id, {each.ssh_key_id for each in found if each.ssh_key_id})
-    there = volumes_of(connection, team_id, {volume_id for each in found for volume_id in each.volume_ids})
-    taken = taken_volumes(connection, list(there.values()))
+    volume_ids = {volume_id for each in found for volume_id in each.volume_ids}
+    there, taken = volumes_of(connection, team_id, volume_ids), taken_volumes(connection, volume_ids)
     standings = []
     for each in found:
-        offer = priced.get(each.offer_id)
+        listing = known.get(each.offer_id)
+        offer = None if listing is None else listing.offer
         wrong = volume_problems(each, offer, there, taken)
         problems = offer_problems(each, offer)
         if each.ssh_key_id in lost_keys:
@@ -62,13 +70,18 @@ def of(connection: Connection, team_id: str, found: Sequence[Blueprint], *, now:
             Standing(
                 blueprint=each,
                 offer=offer,
-                price=None if offer is None else prices.price(offer, each.instance_type, given, now),
-                free=free.get(each.offer_id, 0),
+                price=None if listing is None else price_as(listing, each.instance_type),
+                free=0 if listing is None else listing.free,
                 problems=problems,
                 lost_volume_ids=list(wrong),
             )
         )
     return standings
+
+
+def price_as(listing: Listing, instance_type: str) -> Price:
+    """What a machine of this type costs; where it isn't offered as that any more, what it costs otherwise."""
+    return listing.spot_price if instance_type == SPOT and listing.spot_price is not None else listing.price
 
 
 def one(connection: Connection, team_id: str, blueprint: Blueprint, *, now: datetime) -> Standing:
@@ -100,6 +113,8 @@ def offer_problems(blueprint: Blueprint, offer: Offer | None) -> dict[str, str]:
 
 def deleted_keys(connection: Connection, team_id: str, key_ids: set[str]) -> dict[str | None, str]:
     """The names of those keys that the team has no more, by their ids."""
+    if not key_ids:
+        return {}
     which = ssh_keys.c.id.in_(sorted(key_ids))
     mine = sa.select(ssh_keys.c.id, ssh_keys.c.name).where(ssh_keys.c.team_id == team_id, which)
     return {row.id: row.name for row in connection.execute(mine.where(ssh_keys.c.deleted_at.is_not(None)))}
@@ -107,22 +122,27 @@ def deleted_keys(connection: Connection, team_id: str, key_ids: set[str]) -> dic
 
 def volumes_of(connection: Connection, team_id: str, volume_ids: set[str]) -> dict[str, Volume]:
     """These volumes of the team, also those that are gone."""
+    if not volume_ids:
+        return {}
     mine = sa.select(*VOLUME_COLUMNS).where(volumes.c.team_id == team_id, volumes.c.id.in_(sorted(volume_ids)))
     return {row.id: to_volume(row) for row in connection.execute(mine)}
 
 
-def taken_volumes(connection: Connection, found: Sequence[Volume]) -> dict[str, str]:
+def taken_volumes(connection: Connection, volume_ids: set[str]) -> dict[str, str]:
     """The names of the machines that have those of these volumes that can be on one alone, by the volume's id."""
-    on = volume_attachments.listed(connection, [volume.id for volume in found])
-    shared = {
-        region_id: volume_regions.of_id(connection, region_id).can_share
-        for region_id in {volume.region_id for volume in found if on[volume.id]}
-    }
-    held = {volume.id: on[volume.id][0].deployment_id for volume in found if on[volume.id]}
-    held = {each.id: held[each.id] for each in found if each.id in held and not shared[each.region_id]}
-    mine = sa.select(deployments.c.id, deployments.c.name).where(deployments.c.id.in_(sorted(set(held.values()))))
-    names = {row.id: row.name for row in connection.execute(mine)} if held else {}
-    return {volume_id: names[deployment_id] for volume_id, deployment_id in held.items()}
+    if not volume_ids:
+        return {}
+    on = (
+        attachments.join(deployments, deployments.c.id == attachments.c.deployment_id)
+        .join(volumes, volumes.c.id == attachments.c.volume_id)
+        .join(volume_regions, volume_regions.c.id == volumes.c.region_id)
+    )
+    rows = connection.execute(
+        sa.select(attachments.c.volume_id, deployments.c.name)
+        .select_from(on)
+        .where(volumes.c.id.in_(sorted(volume_ids)), volume_attachments.IS_OPEN, sa.not_(volume_regions.c.can_share))
+    )
+    return {row.volume_id: row.name for row in rows}
 
 
 def volume_problems(
@@ -149,7 +169,7 @@ def next_order(connection: Connection, team_id: str, standing: Standing, *, now:
 
 def similar(connection: Connection, team_id: str, gpu_type: str, gpu_count: int, *, now: datetime) -> list[Listing]:
     """Offers in the place of one that is gone: in stock first, then of the same GPU and count, then the cheapest."""
-    found = catalogue.listings(connection, offers.listed(connection), team_id, None, now)
+    found = catalogue.listings(connection, team_id, now)
     return sorted(
         found,
         key=lambda listing: (
