@@ -62,6 +62,8 @@ class Export(Wire):
     """Those they made."""
     launch_templates: list[dict[str, Any]]
     """Those they saved, without what happens on first boot."""
+    budgets: list[dict[str, Any]]
+    """Those they set, and those of their own spending and of their API keys."""
     invitations: list[dict[str, Any]]
     """Those they sent, and those sent to their address."""
     notification_choices: list[dict[str, Any]]

@@ -1,6 +1,7 @@
 """The tables, in the wings of the domain: people, money, machines, and what the worker needs for itself."""
 
 from forebay.storage.tables.base import metadata
+from forebay.storage.tables.budgets import budgets
 from forebay.storage.tables.launch_templates import launch_templates
 from forebay.storage.tables.low_balance import low_balances
 from forebay.storage.tables.machines import (
@@ -73,6 +74,7 @@ __all__ = [
     "alerts",
     "api_keys",
     "auto_top_ups",
+    "budgets",
     "card_set_ups",
     "cards",
     "cloud",
