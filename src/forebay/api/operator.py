@@ -1,5 +1,7 @@
 """`/api/operator`: what the people who run the platform see and do, signed in. Looking is recorded too."""
 
+from typing import Annotated
+
 import msgspec
 
 from forebay.api import activity, operator_shapes
@@ -23,21 +25,27 @@ from forebay.api.operator_shapes import (
     when,
 )
 from forebay.api.route import Needs, route
-from forebay.domain.machines import alerts
+from forebay.domain.machines import alerts, volumes_seen
 from forebay.domain.machines import operators as machine_operators
 from forebay.domain.machines import teams as machine_teams
-from forebay.domain.money import grants
+from forebay.domain.money import cards, grants
 from forebay.domain.money.amounts import from_dollars, to_dollars
 from forebay.domain.money.transfers import Transfer
 from forebay.domain.people import activity_log, members, operators
 from forebay.errors import BadRequest, NotFound
 from forebay.ids import is_id
 
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=320)]
+
 
 class OfTeam(activity.Page):
     """Which rows, of everybody or of one team."""
 
     team_id: activity.Text | None = None
+    who: Name | None = None
+    """By people with this address; where there is none, with this in address or name."""
+    team: Name | None = None
+    """In teams with this slug; where there is none, with this in slug or name."""
 
 
 def look(call: Call, kind: str, object_id: str | None = None, team_id: str | None = None) -> None:
@@ -104,11 +112,17 @@ def teams(call: Call, query: TeamSearch) -> TeamsOfPlatform:
 
 @route("GET", "/api/operator/teams/{team_id}", needs=Needs.operator, answers=TeamInFull, writes=True)
 def team(call: Call, team_id: str) -> TeamInFull:
-    """A team, and who belongs to it."""
+    """A team, who belongs to it, its cards and its volumes."""
     found = operator_shapes.team(machine_operators.find(call.connection, known(team_id, "Team")))
     look(call, "team", team_id, team_id=team_id)
     people, _ = members.listed(call.connection, team_id, page=1, limit=100)
-    return TeamInFull(**msgspec.structs.asdict(found), people=[operator_shapes.member(each) for each in people])
+    stored, _ = volumes_seen.of_team(call.connection, team_id, page=1, limit=100)
+    return TeamInFull(
+        **msgspec.structs.asdict(found),
+        people=[operator_shapes.member(each) for each in people],
+        cards=[operator_shapes.card(each, call.now) for each in cards.of_team(call.connection, team_id)],
+        volumes=[operator_shapes.volume(each) for each in stored],
+    )
 
 
 @route(
@@ -229,9 +243,18 @@ def terminate(call: Call, deployment_id: str, body: Because) -> Success:
 
 @route("GET", "/api/operator/activity", needs=Needs.operator, query=OfTeam, answers=Activities, writes=True)
 def all_activity(call: Call, query: OfTeam) -> Activities:
-    """What was done and what was tried in vain, by everybody, newest first."""
+    """What was done and what was tried in vain, by everybody, newest first.
+
+    People and teams by their ids, or by what they are called.
+    """
     found = activity_log.of_everybody(
-        call.connection, activity.filter_of(query), team_id=query.team_id, page=query.page, limit=query.limit
+        call.connection,
+        activity.filter_of(query),
+        team_id=query.team_id,
+        who=query.who,
+        team=query.team,
+        page=query.page,
+        limit=query.limit,
     )
     team_id = query.team_id if query.team_id is not None and is_id(query.team_id) else None
     look(call, "activity", team_id=team_id)
