@@ -25,10 +25,10 @@ from forebay.api.operator_shapes import (
     when,
 )
 from forebay.api.route import Needs, route
-from forebay.domain.machines import alerts, volumes_seen
+from forebay.domain.machines import alerts
 from forebay.domain.machines import operators as machine_operators
 from forebay.domain.machines import teams as machine_teams
-from forebay.domain.money import cards, grants
+from forebay.domain.money import grants
 from forebay.domain.money.amounts import from_dollars, to_dollars
 from forebay.domain.money.transfers import Transfer
 from forebay.domain.people import activity_log, members, operators
@@ -112,17 +112,11 @@ def teams(call: Call, query: TeamSearch) -> TeamsOfPlatform:
 
 @route("GET", "/api/operator/teams/{team_id}", needs=Needs.operator, answers=TeamInFull, writes=True)
 def team(call: Call, team_id: str) -> TeamInFull:
-    """A team, who belongs to it, its cards and its volumes."""
+    """A team, and who belongs to it."""
     found = operator_shapes.team(machine_operators.find(call.connection, known(team_id, "Team")))
     look(call, "team", team_id, team_id=team_id)
     people, _ = members.listed(call.connection, team_id, page=1, limit=100)
-    stored, _ = volumes_seen.of_team(call.connection, team_id, page=1, limit=100)
-    return TeamInFull(
-        **msgspec.structs.asdict(found),
-        people=[operator_shapes.member(each) for each in people],
-        cards=[operator_shapes.card(each, call.now) for each in cards.of_team(call.connection, team_id)],
-        volumes=[operator_shapes.volume(each) for each in stored],
-    )
+    return TeamInFull(**msgspec.structs.asdict(found), people=[operator_shapes.member(each) for each in people])
 
 
 @route(

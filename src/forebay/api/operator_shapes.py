@@ -7,9 +7,7 @@ import msgspec
 
 from forebay.api.envelope import Input, Wire, iso
 from forebay.domain.machines import operators as machine_operators
-from forebay.domain.machines.volumes_seen import SeenVolume
 from forebay.domain.money.amounts import to_dollars
-from forebay.domain.money.cards import Card
 from forebay.domain.people import operators
 from forebay.domain.people.members import Member
 
@@ -141,38 +139,10 @@ class MemberOfTeam(Wire):
     joined_at: str | None
 
 
-class CardOfTeam(Wire):
-    """A saved card, as much of it as may be shown."""
-
-    id: str
-    brand: str
-    last_four: str
-    expiry_month: int
-    expiry_year: int
-    is_default: bool
-    has_expired: bool
-
-
-class VolumeOfTeam(Wire):
-    """A volume."""
-
-    id: str
-    name: str
-    provider: str
-    region: str
-    size_in_gb: int
-    status: Literal["creating", "available", "attached", "deleting", "deleted", "failed"]
-    hourly_rate: float
-    created_at: str | None
-
-
 class TeamInFull(TeamOfPlatform):
-    """A team and who belongs to it: those who are there longest first, at most 100; its cards and newest volumes."""
+    """A team and who belongs to it: those who are there longest first, at most 100."""
 
     people: list[MemberOfTeam]
-    cards: list[CardOfTeam]
-    volumes: list[VolumeOfTeam]
-    """At most 100."""
 
 
 class Granted(Wire):
@@ -249,31 +219,4 @@ def member(found: Member) -> MemberOfTeam:
         email=found.email,
         role=found.role.value,
         joined_at=when(found.joined_at),
-    )
-
-
-def card(found: Card, now: datetime) -> CardOfTeam:
-    """A card as operators see it."""
-    return CardOfTeam(
-        id=found.id,
-        brand=found.brand,
-        last_four=found.last_four,
-        expiry_month=found.expiry_month,
-        expiry_year=found.expiry_year,
-        is_default=found.is_default,
-        has_expired=found.expires_at <= now,
-    )
-
-
-def volume(found: SeenVolume) -> VolumeOfTeam:
-    """A volume as operators see it."""
-    return VolumeOfTeam(
-        id=found.volume.id,
-        name=found.volume.name,
-        provider=found.volume.provider,
-        region=found.volume.region,
-        size_in_gb=found.volume.size_gb,
-        status=found.status,
-        hourly_rate=to_dollars(found.volume.rate_micros),
-        created_at=when(found.volume.created_at),
     )
