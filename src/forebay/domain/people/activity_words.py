@@ -122,7 +122,7 @@ WORDS = {
     "team.unfreeze": "freed the team",
     "terminal.close": "closed the terminal of a machine",
     "terminal.open": "opened a terminal in a machine",
-    "top-up.ask": "asked for a top-up",
+    "top-up.ask": "asked to add credits",
     "volume.attach": "attached a volume",
     "volume.create": "created a volume",
     "volume.delete": "deleted a volume",
