@@ -4,7 +4,7 @@ import uPlot from "uplot";
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const DOLLARS = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD", maximumFractionDigits: 2 });
 const SMALL = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD", maximumSignificantDigits: 2 });
-const LEGEND_HEIGHT = 32;
+const HEIGHT = 208; // The line that says what is pointed at comes below, and may be two on a phone.
 const HOUR = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 const DAY = { day: "numeric", month: "short" };
 const PARTS = { hour: ["Hour", 3600], day: ["Day", 86400], week: ["Week from", 604800] };
@@ -42,7 +42,7 @@ const draw = (place) => {
   const isHourly = seconds === 3600;
   const isSteps = place.dataset.form === "steps";
   const tick = (at) => moment(at, isHourly && at % 86400 !== 0 ? HOUR : DAY);
-  const size = () => ({ width: place.clientWidth, height: place.clientHeight - LEGEND_HEIGHT });
+  const size = () => ({ width: place.clientWidth, height: HEIGHT });
   const range = (_, low, high) => [0, Math.max(high * 1.1, 0.000001)];
   const value = (all) => (_, amount) => money(amount ?? all.at(-1));
   const form = isSteps ? { width: 2, paths: uPlot.paths.stepped({ align: 1 }) } : { fill: bar, width: 0, paths: uPlot.paths.bars({ size: [0.7, 28], radius: 0.15 }) };
