@@ -1,5 +1,4 @@
 // Small comforts: times that stay true, buttons that copy, questions asked in place, no form sent twice.
-const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "always" });
 const UNITS = [
   ["day", 86400],
   ["hour", 3600],
@@ -7,11 +6,12 @@ const UNITS = [
 ];
 
 const ago = (seconds) => {
-  if (Math.abs(seconds) < 45) return seconds > 0 ? "in a moment" : "just now";
-  for (const [unit, size] of UNITS) {
-    if (Math.abs(seconds) >= size) return RELATIVE.format(Math.trunc(seconds / size), unit);
-  }
-  return RELATIVE.format(Math.sign(seconds), "minute");
+  const size = Math.abs(seconds);
+  if (size < 45) return seconds > 0 ? "in a moment" : "just now";
+  const [unit, length] = UNITS.find(([, length]) => size >= length) ?? UNITS.at(-1);
+  const count = Math.max(1, Math.trunc(size / length));
+  const said = `${count} ${unit}${count === 1 ? "" : "s"}`;
+  return seconds > 0 ? `in ${said}` : `${said} ago`;
 };
 
 export const freshen = () => {
@@ -19,11 +19,8 @@ export const freshen = () => {
     const said = ago((Date.parse(time.dateTime) - Date.now()) / 1000);
     if (time.textContent !== said) time.textContent = said;
   }
-  for (const button of document.querySelectorAll("[data-copies]")) button.hidden = false;
 };
 setInterval(freshen, 15000);
-// What has come into the page since it was loaded, too.
-document.addEventListener("htmx:after:swap", freshen);
 
 document.addEventListener("click", async (event) => {
   const copies = event.target.closest("[data-copies]");
@@ -42,7 +39,6 @@ document.addEventListener("click", async (event) => {
     }
   }
 });
-freshen();
 
 // Exact times and amounts are in titles, which need a pointer: with a finger, tap them.
 document.addEventListener("click", (event) => {
@@ -96,7 +92,6 @@ document.addEventListener("click", async (event) => {
 const readFiles = (root) => {
   for (const file of root.querySelectorAll("input[data-reads]")) file.closest("label").hidden = false;
 };
-readFiles(document);
 document.addEventListener("change", async (event) => {
   const name = event.target.dataset?.reads;
   if (!name || !event.target.files[0]) return;
@@ -118,7 +113,14 @@ for (const form of document.querySelectorAll("form[data-applies]")) {
   form.addEventListener("change", () => form.requestSubmit());
 }
 
-for (const button of document.querySelectorAll("[data-plain]")) button.hidden = true;
+// What is there for those without a script goes, what needs one comes: also in a part of the page that came later.
+export const dress = () => {
+  for (const button of document.querySelectorAll("[data-plain]")) button.hidden = true;
+  for (const button of document.querySelectorAll("[data-copies]")) button.hidden = false;
+  readFiles(document);
+};
+dress();
+document.addEventListener("htmx:after:swap", dress);
 
 // Of tabs that are wider than a phone, the one that is open is seen.
 for (const tab of document.querySelectorAll("nav.tabs [aria-current]")) {
@@ -140,8 +142,11 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// Tabs that scroll begin where the present one can be seen.
-for (const tabs of document.querySelectorAll(".tabs")) {
-  const here = tabs.querySelector("[aria-current]");
-  if (here) tabs.scrollLeft = here.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - here.offsetWidth) / 2;
-}
+// Tabs that scroll begin where the present one can be seen. That is measured with the next frame, which lays the page out
+// anyhow: asked for at once it would be done twice.
+requestAnimationFrame(() => {
+  for (const tabs of document.querySelectorAll(".tabs")) {
+    const here = tabs.querySelector("[aria-current]");
+    if (here) tabs.scrollLeft = here.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - here.offsetWidth) / 2;
+  }
+});

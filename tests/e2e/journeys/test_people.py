@@ -156,7 +156,7 @@ def test_settings(world: World) -> None:
     one.follow("I have kept it")
     one.picture("keys")
     one.page.get_by_role("link", name="Revoke nightly training").last.click()
-    one.is_asked("Nothing brings it back")
+    one.is_asked("are refused from this moment on")
     one.press("Revoke it")
     one.reads(re.compile("revoked"))
     one.tab("Notifications")
