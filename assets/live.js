@@ -5,6 +5,8 @@ import { morph } from "./htmx.js";
 import { freshen } from "./small.js";
 
 const address = document.body.dataset.live;
+// How far this page knows what has changed: the next stream goes on from there.
+let place = document.body.dataset.liveAt ?? "";
 let source;
 let waiting;
 let heard = new Set();
@@ -19,7 +21,12 @@ const refresh = async () => {
   const topics = heard;
   heard = new Set();
   const answer = await fetch(location.href, { headers: { "x-live": "yes" }, redirect: "error" }).catch(() => null);
-  if (!answer?.ok) return;
+  if (!answer || answer.status >= 500) {
+    for (const topic of topics) heard.add(topic);
+    later(5000);
+    return;
+  }
+  if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of document.querySelectorAll("[data-live-on]")) {
     const wants = part.dataset.liveOn.split(" ").some((topic) => topics.has(topic));
@@ -41,8 +48,12 @@ const later = (milliseconds) => {
 };
 
 const listen = () => {
-  source = new EventSource(address);
+  source = new EventSource(`${address}?at=${place}`);
+  source.addEventListener("at", (event) => {
+    place = event.lastEventId;
+  });
   source.addEventListener("changed", (event) => {
+    place = event.lastEventId;
     for (const topic of event.data.split(" ")) heard.add(topic);
     later(150);
   });

@@ -13,15 +13,14 @@ import re
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import quantiles
-from typing import Any
 
-import sqlalchemy as sa
 from litestar import Litestar
 
 from benchmarks.figures import Figure, note
@@ -36,7 +35,6 @@ from tests.web.crowd import Crowd
 ROUNDS = 120
 P50_SECONDS, P99_SECONDS = 0.025, 0.080
 MOST_TIMES = 3
-WRITING = "BEGIN IMMEDIATE"
 ID = re.compile("(?<=')[0-9a-f]{24}(?=')")
 URL = "http://forebay.test"
 
@@ -65,8 +63,7 @@ def run() -> Iterator[Figure]:
     """The slowest page by each measure, and how many there are that take more than thrice their queries."""
     with tempfile.TemporaryDirectory(prefix="forebay-bench-") as name:
         folder = Path(name)
-        plenty = {"rate_limit_anonymous": 10**9, "rate_limit_key": 10**9}
-        forebay = Forebay(Settings(data_dir=folder, providers=(), **plenty))
+        forebay = Forebay(Settings(data_dir=folder, providers=(), rate_limit_anonymous=10**9))
         found = crowd.fill(folder / "forebay.db", forebay.secret_key, crowd.LARGE, forebay.clock.now())
         application, door = build_api(forebay, URL)
         try:
@@ -96,9 +93,10 @@ def measure(forebay: Forebay, application: Litestar, path: Path, who: Crowd) -> 
         browsers = {
             page: Browser(application, runner, "" if page in crowd.BEFORE_SIGN_IN else who.session) for page in pages
         }
-        executed = {
-            page: statements(forebay, lambda at=at, page=page: browsers[page].get(at)) for page, at in pages.items()
-        }
+        executed = {}
+        for page, at in pages.items():
+            browsers[page].get(at)
+            executed[page] = crowd.statements(forebay.database, partial(browsers[page].get, at))
         gc.collect()
         gc.freeze()
         with closing(sqlite3.connect(path, isolation_level=None, cached_statements=512)) as raw:
@@ -119,27 +117,6 @@ class Browser:
         """The status of a page and its size in bytes."""
         answer = self.runner.run(ask(self.application, Request("GET", path, self.headers)))
         return answer.status, len(answer.body)
-
-
-def statements(forebay: Forebay, work: Callable[[], Any]) -> list[str]:
-    """What SQLite is asked for by the second round of some work, with the values in it."""
-    work()
-    heard: list[str] = []
-
-    def listen(raw: Any, *_: Any) -> None:
-        raw.set_trace_callback(heard.append)
-
-    engines = forebay.database.reader, forebay.database.writer
-    for engine in engines:
-        engine.dispose()
-        sa.event.listen(engine, "connect", listen)
-    try:
-        work()
-    finally:
-        for engine in engines:
-            sa.event.remove(engine, "connect", listen)
-            engine.dispose()
-    return [each for each in heard if each == WRITING or not each.startswith(("PRAGMA", "BEGIN", "ROLLBACK"))]
 
 
 def times(browser: Browser, page: str, at: str, raw: sqlite3.Connection, executed: Sequence[str]) -> Times:

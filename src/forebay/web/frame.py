@@ -134,6 +134,8 @@ class Frame:
         self.is_https = public_url.startswith("https://")
         self.form_targets: Callable[[], Sequence[str]] = tuple
         """Origins besides ours that a form may lead to: those of sign-in providers."""
+        self.place_of: Callable[[str], str] = lambda _team_id: ""
+        """How far the watch of a team has come: a page says up to when it knows what has changed."""
         self.templates = Environment(
             loader=FileSystemLoader(FOLDER / "templates"), autoescape=select_autoescape(), trim_blocks=True
         )
@@ -324,6 +326,9 @@ class Frame:
         except Stranger as error:
             visit.foreign_team_id = error.denied.team_id
             return error.denied.caller
+        if visit.team is not None:
+            # Before anything of the page is read: what changes from here on is told.
+            visit.place = self.place_of(visit.team.team_id)
         return caller
 
     @contextmanager

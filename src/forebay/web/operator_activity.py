@@ -9,7 +9,7 @@ from forebay.domain.people import activity_log
 from forebay.domain.people.activity_log import Filter
 from forebay.ids import is_id
 from forebay.web import doings
-from forebay.web.activity import NOUNS, day_of, next_day
+from forebay.web.activity import MOST_COUNTED, NOUNS, day_of, next_day
 from forebay.web.frame import Page
 from forebay.web.members import page_of
 from forebay.web.operator import LIMIT, Desk
@@ -47,12 +47,13 @@ class ActivityOfPlatformPages:
 
         def values(connection: Connection) -> dict[str, Any]:
             rows, total = activity_log.of_everybody(
-                connection, which, team_id=team_id or None, page=number, limit=LIMIT
+                connection, which, team_id=team_id or None, page=number, limit=LIMIT, most=MOST_COUNTED
             )
             names = ("action", "teamId", "userId", "since", "until")
             return {
                 "rows": [(row, doings.sentence(row), doings.about(row)) for row in rows], "total": total,
-                "page": number, "nouns": ALL_NOUNS, "given": {name: query[name] for name in names if query.get(name)},
+                "most": MOST_COUNTED, "page": number, "nouns": ALL_NOUNS,
+                "given": {name: query[name] for name in names if query.get(name)},
             }  # fmt: skip
 
         return self.desk.look(visit, "activity", "operator_activity.html", values, team_id=team_id or None)
