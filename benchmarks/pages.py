@@ -26,8 +26,10 @@ from litestar import Litestar
 from benchmarks.figures import Figure, note
 from forebay import ids
 from forebay.app import Forebay, build_api
+from forebay.domain.machines import changes
 from forebay.settings import Settings
 from forebay.storage.database import PRAGMAS
+from forebay.web.live import LOOK_SECONDS
 from tests.api.wire import Request, ask
 from tests.web import crowd
 from tests.web.crowd import Crowd
@@ -35,6 +37,10 @@ from tests.web.crowd import Crowd
 ROUNDS = 120
 P50_SECONDS, P99_SECONDS = 0.025, 0.080
 MOST_TIMES = 3
+WEIGHT_SECONDS = 0.001
+"""Queries that take less are no measure: beside them everything is HTML."""
+LOOKS = 40
+MOST_PERCENT = 2
 ID = re.compile("(?<=')[0-9a-f]{24}(?=')")
 URL = "http://forebay.test"
 
@@ -50,17 +56,17 @@ class Times:
     processor: float
     """The median of the processor's time."""
     bare: float
-    """The median of its queries alone."""
+    """The median of the same for its queries alone."""
     statements: int
 
     @property
-    def ratio(self) -> float:
-        """How many times its queries it takes."""
-        return self.p50 / self.bare
+    def times(self) -> float:
+        """How many times the processor's time of its queries it takes: what else the machine does changes neither."""
+        return self.processor / max(self.bare, 1e-6)
 
 
 def run() -> Iterator[Figure]:
-    """The slowest page by each measure, and how many there are that take more than thrice their queries."""
+    """The slowest page by each measure, and what looking for changes costs."""
     with tempfile.TemporaryDirectory(prefix="forebay-bench-") as name:
         folder = Path(name)
         forebay = Forebay(Settings(data_dir=folder, providers=(), rate_limit_anonymous=10**9))
@@ -68,22 +74,43 @@ def run() -> Iterator[Figure]:
         application, door = build_api(forebay, URL)
         try:
             yield from figures(measure(forebay, application, folder / "forebay.db", found))
+            yield looking(forebay, found)
         finally:
             door.close()
             forebay.close()
 
 
 def figures(found: Sequence[Times]) -> Iterator[Figure]:
-    """The slowest of all."""
-    note(f"{'page':62} {'kB':>5} {'p50 ms':>7} {'p99 ms':>7} {'cpu ms':>7} {'bare ms':>8} {'times':>6} {'queries':>7}")
-    for each in sorted(found, key=lambda one: -one.p50):
+    """The slowest of all, and how they compare with their queries where those weigh anything."""
+    note(f"{'page':62} {'kB':>5} {'p50 ms':>7} {'p99 ms':>7} {'cpu ms':>7} {'queries':>7} {'bare ms':>8} {'times':>6}")
+    for each in sorted(found, key=lambda one: -one.processor):
         note(
             f"{each.path:62} {each.kilobytes:5.0f} {1e3 * each.p50:7.2f} {1e3 * each.p99:7.2f} "
-            f"{1e3 * each.processor:7.2f} {1e3 * each.bare:8.3f} {each.ratio:6.1f} {each.statements:7}"
+            f"{1e3 * each.processor:7.2f} {each.statements:7} {1e3 * each.bare:8.3f} {each.times:6.1f}"
         )
+    weighed = [each for each in found if each.bare >= WEIGHT_SECONDS]
+    light = [each for each in found if each.bare < WEIGHT_SECONDS]
+    above = [each.path for each in weighed if each.times > MOST_TIMES]
+    note(
+        f"{len(weighed)} pages have queries of {1e3 * WEIGHT_SECONDS:.0f} ms or more, of which {len(above)} take more "
+        f"than {MOST_TIMES} times as long: {', '.join(above) or 'none'}. The other {len(light)} take "
+        f"{1e3 * max(each.p50 for each in light):.1f} ms at most, which is HTML, whatever their queries take."
+    )
     yield Figure("pages-p50-seconds", max(each.p50 for each in found), "s", "<=", P50_SECONDS)
     yield Figure("pages-p99-seconds", max(each.p99 for each in found), "s", "<=", P99_SECONDS)
-    yield Figure("pages-ratio", max(each.ratio for each in found), "x", "<=", MOST_TIMES)
+    yield Figure("pages-ratio", max((each.times for each in weighed), default=0.0), "x", "<=", MOST_TIMES)
+
+
+def looking(forebay: Forebay, who: Crowd) -> Figure:
+    """What of a processor it takes to look for changes in all teams, as if somebody watched each of them."""
+    began = time.process_time()
+    for _ in range(LOOKS):
+        for team_id in who.team_ids:
+            with forebay.database.read() as connection:
+                changes.marks(connection, team_id, now=forebay.clock.now())
+    of_a_round = (time.process_time() - began) / LOOKS
+    note(f"looking at {len(who.team_ids)} teams takes {1e3 * of_a_round:.1f} ms, every {LOOK_SECONDS} s")
+    return Figure("pages-looks-percent", 100 * of_a_round / LOOK_SECONDS, "%", "<=", MOST_PERCENT)
 
 
 def measure(forebay: Forebay, application: Litestar, path: Path, who: Crowd) -> list[Times]:
@@ -144,11 +171,11 @@ def times(browser: Browser, page: str, at: str, raw: sqlite3.Connection, execute
 
 
 def bare(raw: sqlite3.Connection, executed: Sequence[str]) -> float:
-    """Seconds of the statements by the driver."""
+    """Seconds of the processor for the statements by the driver."""
     # A row that says who looked is one of its own each time.
     now = datetime.now(UTC)
     asked = [ID.sub(ids.new_id(now), each, count=1) if each.startswith("INSERT") else each for each in executed]
-    began = time.perf_counter()
+    began = time.process_time()
     for each in asked:
         raw.execute(each).fetchall()
-    return time.perf_counter() - began
+    return time.process_time() - began

@@ -152,7 +152,7 @@ class Listening:
             method="GET", path="/t/x/live", parameters={"slug": slug_of(cloud, person)}, query={"at": place}, form={},
             cookies={"forebay-session": person.session}, headers={}, address="192.0.2.7", now=cloud.clock.now(),
         )  # fmt: skip
-        self.task = asyncio.create_task(Stream(live, visit, person.team)({}, self.receive, self.send))  # type: ignore[typeddict-item,arg-type]
+        self.task = asyncio.create_task(Stream(live, visit, person.team)({}, self.receive, self.send))  # type: ignore[arg-type]
 
     async def receive(self) -> Any:
         await self.is_gone.wait()
