@@ -135,6 +135,9 @@ GET /api/ssh-keys                         401 401 401 404 404 404 404 200 200 20
 POST /api/ssh-keys                        401 401 401 404 404 404 404 403 403 403 403 201 201 201 404
 GET /api/ssh-keys/{key_id}                401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
 DELETE /api/ssh-keys/{key_id}             401 401 401 404 404 404 404 403 403 403 403 200 200 200 404
+GET /api/ssh-key-sources                  401 401 401 200 200 200 200 200 200 200 200 200 200 200 200
+POST /api/ssh-keys/lookup                 401 401 401 404 404 404 404 403 403 403 403 200 200 200 404
+POST /api/ssh-keys/import                 401 401 401 404 404 404 404 403 403 403 403 200 200 200 404
 
 POST /api/deployments                     401 401 401 404 404 404 404 403 403 201 201 201 201 201 404
 POST /api/deployments/preview             401 401 401 404 404 404 404 403 403 200 200 200 200 200 404
@@ -163,6 +166,9 @@ POST /api/volumes/{volume_id}/detach      401 401 401 404 404 404 404 403 403 40
 POST /api/teams/{team_id}/start-again      401 401 401 404 404 404 404 403 403 200 200 200 200 200 404
 GET /api/teams/{team_id}/billing           401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
 POST /api/teams/{team_id}/credit-moves       401 401 401 404 404 404 404 403 403 403 403 403 403 201 404
+GET /api/teams/{team_id}/budgets                         401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+PUT /api/teams/{team_id}/budgets                         401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
+DELETE /api/teams/{team_id}/budgets/{budget_id}          401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
 GET /api/teams/{team_id}/webhooks                        401 401 401 404 404 404 404 403 403 403 403 200 200 200 404
 POST /api/teams/{team_id}/webhooks                       401 401 401 404 404 404 404 403 403 403 403 201 201 201 404
 PATCH /api/teams/{team_id}/webhooks/{webhook_id}         401 401 401 404 404 404 404 403 403 403 403 200 200 200 404

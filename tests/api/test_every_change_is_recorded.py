@@ -73,6 +73,11 @@ class Acts:
         with self.cloud.database.begin() as connection:
             return cards.add(connection, self.team, facts, created_by=None, now=self.cloud.clock.now()).id
 
+    def published(self) -> Request:
+        """Somebody has a key at a source."""
+        self.cloud.shelf.put("https://github.test/olga.keys", new_public_key())
+        return self.mine("/api/ssh-keys/import", {"source": "GitHub", "user": "olga", "teamId": self.team})
+
     def auto_top_up(self) -> Request:
         """It is on, and may have stopped."""
         terms = Terms(threshold_micros=20_000_000, amount_micros=50_000_000, max_charge_micros=50_000_000)
@@ -212,6 +217,11 @@ class Acts:
         self.cloud.session(self.olga.id)
         found = self.cloud.get("/api/auth/sessions", self.olga.session).ok()["sessions"]
         return f"/api/auth/sessions/{found[0]['id']}"
+
+    def budget(self) -> str:
+        """The path of a budget of the team, below it."""
+        path, wish = f"/api/teams/{self.team}/budgets", {"scope": "team", "amount": 9000}
+        return f"/budgets/{self.cloud.send('PUT', path, self.olga.session, wish).ok()['id']}"
 
     def webhook(self) -> str:
         """The path of a webhook of the team, below it."""
@@ -368,6 +378,10 @@ HOW: dict[tuple[str, str], Callable[[Acts], Request]] = {
     ),
     ("POST", "/api/gpu-offers/{offer_id}/watch"): lambda acts: acts.mine("/api/gpu-offers/memory-small/watch", {}),
     ("DELETE", "/api/gpu-offers/{offer_id}/watch"): lambda acts: acts.mine(acts.watched()),
+    ("PUT", "/api/teams/{team_id}/budgets"): lambda acts: acts.of_team(
+        "/budgets", {"scope": "member", "key": acts.mia.id, "amount": 50}
+    ),
+    ("DELETE", "/api/teams/{team_id}/budgets/{budget_id}"): lambda acts: acts.of_team(acts.budget()),
     ("POST", "/api/teams/{team_id}/webhooks"): lambda acts: acts.of_team(
         "/webhooks", {"url": "https://hooks.example.org/herons"}
     ),
@@ -384,6 +398,7 @@ HOW: dict[tuple[str, str], Callable[[Acts], Request]] = {
     ("POST", "/api/ssh-keys"): lambda acts: acts.mine(
         "/api/ssh-keys", {"name": "x", "publicKey": new_public_key(), "teamId": acts.team}
     ),
+    ("POST", "/api/ssh-keys/import"): Acts.published,
     ("DELETE", "/api/ssh-keys/{key_id}"): lambda acts: acts.mine(
         f"/api/ssh-keys/{acts.cloud.ssh_key(acts.team, acts.olga)}"
     ),

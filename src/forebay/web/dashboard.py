@@ -77,9 +77,13 @@ class Dashboard:
         *,
         needs: Permission = Permission.see,
         is_slow: bool = False,
+        asks_elsewhere: bool = False,
         with_one_factor: bool = False,
     ) -> HTTPRouteHandler:
-        """A handler for one method of one path of a team; `with_one_factor` where a second one is set up."""
+        """A handler for one method of one path of a team; `with_one_factor` where a second one is set up.
+
+        One that `asks_elsewhere` waits for another server, and nobody waits for it.
+        """
         path = f"/t/{{slug}}{path}"
         self.needs[method, path] = needs
 
@@ -90,7 +94,8 @@ class Dashboard:
             context.demand(needs)
             return function(visit)
 
-        return self.frame.page(method, path, checked, is_slow=is_slow)
+        executor = self.frame.look_executor if asks_elsewhere else None
+        return self.frame.page(method, path, checked, is_slow=is_slow, executor=executor)
 
     def read(self) -> AbstractContextManager[Connection]:
         """A connection to look with."""

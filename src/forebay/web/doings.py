@@ -11,6 +11,9 @@ WORDS = {
     "auto-top-up.resume": "turned auto top-up on again",
     "auto-top-up.set": "changed auto top-up",
     "auto-top-up.try-again": "turned auto top-up on again",
+    "budget.delete": "deleted a budget",
+    "budget.set": "set a budget",
+    "budget.tell": "told of a budget",
     "card.delete": "deleted a card",
     "card.make-default": "chose the card for payments",
     "credits.announce-deletion": "announced that disks will be deleted for lack of credits",
@@ -24,6 +27,7 @@ WORDS = {
     "deployment.schedule": "decided when a machine ends",
     "deployment.start": "started a machine",
     "deployment.stop": "stopped a machine",
+    "deployment.stop-for-budget": "stopped a machine for a budget that is used up",
     "deployment.stop-for-credits": "stopped a machine for lack of credits",
     "deployment.terminate": "terminated a machine",
     "deployment.terminate-by-operator": "terminated a machine",
@@ -79,6 +83,9 @@ def sentence(row: Row) -> str:
         return f"looked at {(row.object_type or 'something').replace('-', ' ')}"
     noun, _, verb = row.action.partition(".")
     words = WORDS.get(row.action, f"{noun.replace('-', ' ')}: {verb.replace('-', ' ')}")
+    details = row.details or {}
+    if "source" in details and "user" in details:
+        words += f" from {details['user']} at {details['source']}"
     return words if row.outcome == "done" else f"{words} ({row.outcome})"
 
 

@@ -32,6 +32,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from forebay import __version__, ids
 from forebay.clock import Clock
 from forebay.domain.machines.looks import Looks
+from forebay.domain.machines.ssh_key_sources import Fetches
 from forebay.domain.people import access, credentials, sessions
 from forebay.domain.people.access import Caller, Credential, Denied, Stranger, Target
 from forebay.domain.people.invitations import InvitationNotYours
@@ -123,13 +124,16 @@ class Frame:
         note_use: Callable[[Caller, datetime], None],
         denials: Denials,
         looks: Looks,
+        fetches: Fetches,
         executor: Executor,
         slow_executor: Executor,
+        look_executor: Executor,
     ) -> None:
         self.settings, self.database, self.clock = settings, database, clock
         self.secret_key, self.public_url, self.nudge = secret_key, public_url, nudge
         self.address_of, self.count, self.note_use, self.denials = address_of, count, note_use, denials
-        self.executor, self.slow_executor, self.looks = executor, slow_executor, looks
+        self.executor, self.slow_executor, self.look_executor = executor, slow_executor, look_executor
+        self.looks, self.fetches = looks, fetches
         self.is_https = public_url.startswith("https://")
         self.form_targets: Callable[[], Sequence[str]] = tuple
         """Origins besides ours that a form may lead to: those of sign-in providers."""
