@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from jinja2 import pass_context
 from jinja2.runtime import Context
@@ -49,9 +50,16 @@ def at_seconds(at: datetime | int) -> int:
     return at if isinstance(at, int) else int(at.timestamp())
 
 
+@lru_cache(4096)
+def written(seconds: int) -> tuple[str, str]:
+    """A time for programs and for people. Kept, because pages show the same times again and again."""
+    at = datetime.fromtimestamp(seconds, UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}", f"{at:%-d %b %Y, %H:%M:%S} UTC"
+
+
 def said(at: datetime | int) -> str:
     """A time in full: 24 Nov 2026, 18:40:07 UTC."""
-    return f"{datetime.fromtimestamp(at_seconds(at), UTC):%-d %b %Y, %H:%M:%S} UTC"
+    return written(at_seconds(at))[1]
 
 
 def relative(seconds: int) -> str:
@@ -78,8 +86,8 @@ def since(context: Context, at: datetime | int | None) -> Markup:
         return Markup('<span class="quiet">–</span>')
     seconds = at_seconds(at)
     words = relative(seconds - int(context["visit"].now.timestamp()))
-    iso = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    return Markup(f'<time datetime="{iso}" title="{said(seconds)}" data-relative>{words}</time>')  # noqa: S704
+    iso, full = written(seconds)
+    return Markup(f'<time datetime="{iso}" title="{full}" data-relative>{words}</time>')  # noqa: S704
 
 
 def runway(seconds: int | None) -> str:

@@ -139,8 +139,12 @@ class Frame:
         """Origins besides ours that a form may lead to: those of sign-in providers."""
         self.place_of: Callable[[str], str] = lambda _team_id: ""
         """How far the watch of a team has come: a page says up to when it knows what has changed."""
+        # They change with the program alone: nobody looks at the files again for every page.
         self.templates = Environment(
-            loader=FileSystemLoader(FOLDER / "templates"), autoescape=select_autoescape(), trim_blocks=True
+            loader=FileSystemLoader(FOLDER / "templates"),
+            autoescape=select_autoescape(),
+            trim_blocks=True,
+            auto_reload=False,
         )
         self.templates.filters |= {"moment": moment, "agent": agent, **figures.FILTERS}
         self.templates.globals |= {"public_url": public_url, "version": __version__, "settings": settings}
