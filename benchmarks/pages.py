@@ -27,7 +27,6 @@ from benchmarks.figures import Figure, note
 from forebay import ids
 from forebay.app import Forebay, build_api
 from forebay.domain.machines import changes
-from forebay.settings import Settings
 from forebay.storage.database import PRAGMAS
 from forebay.web.live import LOOK_SECONDS
 from tests.api.wire import Request, ask
@@ -69,7 +68,7 @@ def run() -> Iterator[Figure]:
     """The slowest page by each measure, and what looking for changes costs."""
     with tempfile.TemporaryDirectory(prefix="forebay-bench-") as name:
         folder = Path(name)
-        forebay = Forebay(Settings(data_dir=folder, providers=(), rate_limit_anonymous=10**9))
+        forebay = Forebay(crowd.settings(folder))
         found = crowd.fill(folder / "forebay.db", forebay.secret_key, crowd.LARGE, forebay.clock.now())
         application, door = build_api(forebay, URL)
         try:

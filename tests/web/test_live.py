@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay import ids
+from forebay.app import build_frame
 from forebay.domain.machines import changes
 from forebay.domain.machines.changes import Marks
 from forebay.storage.tables import (
@@ -24,7 +25,6 @@ from forebay.storage.tables import (
     volume_attachments,
     volumes,
 )
-from forebay.web.frame import Frame
 from forebay.web.live import Live, Stream, Watch
 from forebay.web.visits import Visit
 from tests.api.cloud import DOLLAR, Cloud, Person
@@ -181,12 +181,7 @@ def slug_of(cloud: Cloud, person: Person) -> str:
 
 def live_of(cloud: Cloud) -> Live:
     """The streams of a server that looks all the time."""
-    door = cloud.door
-    frame = Frame(
-        cloud.settings, cloud.database, cloud.clock, cloud.forebay.secret_key, "http://forebay.test",
-        nudge=cloud.forebay.nudge, address_of=lambda _: "192.0.2.7", count=lambda _: None, note_use=door.note_use,
-        denials=door.denials, looks=cloud.forebay.looks, executor=door.executor, slow_executor=door.slow_executor,
-    )  # fmt: skip
+    frame = build_frame(cloud.forebay, cloud.door, "http://forebay.test")
     return Live(frame, look_seconds=0.01)
 
 

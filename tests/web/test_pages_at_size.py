@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from forebay.app import Forebay, build_api
-from forebay.settings import Settings
 from tests.api.wire import Loop, Request, ask
 from tests.web import crowd
 from tests.web.crowd import Crowd, Size
@@ -41,7 +40,7 @@ class Seen:
 
     def __init__(self, folder: Path, size: Size, loop: Loop) -> None:
         self.path = folder / "forebay.db"
-        self.forebay = Forebay(Settings(data_dir=folder, providers=(), rate_limit_anonymous=100_000))
+        self.forebay = Forebay(crowd.settings(folder))
         self.who = crowd.fill(self.path, self.forebay.secret_key, size, self.forebay.clock.now())
         application, self.door = build_api(self.forebay, "http://forebay.test")
         self.statements: dict[str, list[str]] = {}

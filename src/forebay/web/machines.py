@@ -113,7 +113,7 @@ def machine(row: Sequence[Any], now: int) -> Machine:
     """A row of `overview` as it is at this second."""
     own = dict(zip(PLAIN, plain(row), strict=True))
     status, labels, forwards, error, user, host, port, *costs = others(row)
-    charged_micros, *is_open = costs
+    charged_micros, rate_micros, began_at, paid_micros = costs
     return Machine(
         **own,
         status=Status(status),
@@ -121,5 +121,5 @@ def machine(row: Sequence[Any], now: int) -> Machine:
         port_forwards=FORWARDS.decode(forwards) if forwards else [],
         ssh_command=f"ssh -p {port} {user}@{host}" if host else "",
         error=error or "",
-        accrued_micros=overview.accrued_micros(int(charged_micros or 0), *is_open, now),
+        accrued_micros=overview.accrued_micros(int(charged_micros or 0), rate_micros, began_at, paid_micros, now),
     )

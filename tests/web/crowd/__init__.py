@@ -16,11 +16,12 @@ import msgspec
 import sqlalchemy as sa
 from litestar import Litestar
 
+from forebay.settings import Settings
 from forebay.storage.database import Database
 from tests.web.crowd import machines, money, news, people
 from tests.web.crowd.filling import Filling, Pen, Size
 
-__all__ = ["LARGE", "Crowd", "Size", "address", "fill", "pages_of", "statements"]
+__all__ = ["LARGE", "Crowd", "Size", "address", "fill", "pages_of", "settings", "statements"]
 
 LARGE = Size(machines=10_000, lines=1_000_000, doings=300_000)
 WRITING = "BEGIN IMMEDIATE"
@@ -44,6 +45,12 @@ class Crowd(msgspec.Struct, kw_only=True):
     team_ids: list[str]
     names: dict[str, str]
     """What addresses of pages name, by the names of their parameters."""
+
+
+def settings(folder: Path) -> Settings:
+    """Of a server of its own, which nobody slows down, with every page that there is."""
+    sources = ("GitHub=https://github.com/{user}.keys",)
+    return Settings(data_dir=folder, providers=(), rate_limit_anonymous=10**9, ssh_key_sources=sources)
 
 
 def fill(path: Path, secret_key: bytes, size: Size, now: datetime) -> Crowd:
