@@ -69,5 +69,6 @@ const draw = (place) => {
   new ResizeObserver(() => chart.setSize(size())).observe(place);
 };
 
-for (const place of document.querySelectorAll(".chart[data-from]")) draw(place);
+// One after the other, once the page is there to be read and used.
+for (const place of document.querySelectorAll(".chart[data-from]")) setTimeout(draw, 0, place);
 for (const key of document.querySelectorAll("[data-with-chart]")) key.hidden = false;

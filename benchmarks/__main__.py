@@ -14,6 +14,7 @@ BENCHMARKS = {
     "usage": "usage",
     "top-ups": "auto_top_ups",
     "pages": "pages",
+    "lighthouse": "lighthouse",
 }
 """What can be asked for, and the module whose `run` measures it."""
 

@@ -14,7 +14,8 @@ How to add a page group, say volumes:
    nobody sees one that answers 403. What is asked before it is done is a page of its own with the macro `question`,
    and links to it carry `data-asks`. A part that keeps itself up to date has an id, and `data-live-on` with topics of
    `live.py`. Then `make assets`, which finds the classes of Tailwind that are new.
-4. Its class in `pages.dashboard_pages`, and a row in `tests/web/dashboard_pages.py`. Its place in `NAVIGATION` is there
+4. Its class in `pages.dashboard_pages`, and a row in `tests/web/dashboard_pages.py`; one in
+   `tests/e2e/test_dashboard.py`, by which it is looked at, weighed and judged. Its place in `NAVIGATION` is there
    already, and shows once there is a page.
 """
 

@@ -39,7 +39,7 @@ from forebay.domain.people.invitations import InvitationNotYours
 from forebay.errors import BadRequest, Forbidden, ForebayError, NotFound, Unauthenticated, Unavailable
 from forebay.settings import Settings
 from forebay.storage.database import Database
-from forebay.web import assets, figures
+from forebay.web import assets, compression, figures
 from forebay.web.visits import SignInFirst, Visit, cookies_of, fields_of, read_body, with_next
 
 FOLDER = Path(__file__).parent
@@ -275,9 +275,12 @@ class Frame:
             if visit is not None:
                 if visit.caller is None:
                     self.give_visitor_cookie(visit)
-                values |= {"caller": visit.caller, "csrf": self.token_of(visit), "here": visit.here}
+                values |= {"caller": visit.caller, "csrf": compression.mask(self.token_of(visit)), "here": visit.here}
                 values |= {"theme": self.theme_of(visit), "said": self.take_said(visit)}
             body = self.templates.get_template(page.template).render({**values, **page.values}).encode()
+            headers["vary"] = "accept-encoding, sec-fetch-site"
+            if visit is not None and compression.may_compress(visit.headers, is_https=self.is_https):
+                body, headers["content-encoding"] = compression.compress(body), "gzip"
         found = ASGIResponse(body=body, status_code=page.status, media_type=media_type, headers=headers)
         for cookie in () if visit is None else visit.new_cookies:
             found.headers.add("set-cookie", cookie)
@@ -408,9 +411,9 @@ class Frame:
             visit.visitor = ids.new_secret(24).hex()
             visit.new_cookies.append(self.bake("visitor", f"{visit.visitor}.{self.sign('visitor', visit.visitor)}"))
 
-    def token_of(self, visit: Visit) -> str:
-        """What a form must carry to be carried out for this visitor."""
-        return self.sign("form", visit.session_token or visit.visitor)
+    def token_of(self, visit: Visit) -> bytes:
+        """What a form must carry, masked, to be carried out for this visitor."""
+        return bytes.fromhex(self.sign("form", visit.session_token or visit.visitor))
 
     def refuse_forged(self, visit: Visit) -> None:
         """Raise FormRefused for a form that another site may have sent.
@@ -423,7 +426,8 @@ class Frame:
         if site is None and origin != "null" and origin.lower() != self.public_url.lower():
             raise FormRefused
         bound = visit.session_token or visit.visitor
-        if not bound or not hmac.compare_digest(visit.form.get("csrf", "").encode(), self.token_of(visit).encode()):
+        given = compression.unmask(visit.form.get("csrf", ""))
+        if not bound or not hmac.compare_digest(given, self.token_of(visit)):
             raise FormRefused
 
 
