@@ -19,7 +19,7 @@ const isBusy = (part) => {
 const refresh = async () => {
   const topics = heard;
   heard = new Set();
-  const answer = await fetch(location.href, { headers: { "x-live": "yes" }, redirect: "error" }).catch(() => null);
+  const answer = await fetch(location.href, { headers: { "x-live": "yes" }, redirect: "manual" }).catch(() => null);
   if (!answer || answer.status >= 500) {
     for (const topic of topics) heard.add(topic);
     later(5000);

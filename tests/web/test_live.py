@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -127,7 +127,8 @@ def done(cloud: Cloud, team: str, seconds: int) -> dict[str, Any]:
 
 
 def test_a_watch_knows_what_has_changed_since_a_place() -> None:
-    watch = Watch()
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    watch = Watch(now)
     assert watch.place == ""
     watch.take({"deployments": 1, "money": 1})
     first = watch.place
@@ -138,7 +139,7 @@ def test_a_watch_knows_what_has_changed_since_a_place() -> None:
     second = watch.place
     watch.take({"deployments": 2, "money": 3})
     assert watch.since(watch.count_of(second)) == ["money"]
-    for unknown in ("", "-", "0-0", f"{watch.name}-", f"{watch.name}--1", f"{watch.name}-{'9' * 40}", Watch().place):
+    for unknown in ("", "-", "0-0", f"{watch.name}-", f"{watch.name}--1", f"{watch.name}-{'9' * 40}", Watch(now).place):
         assert watch.since(watch.count_of(unknown)) == ["deployments", "money"]
 
 
@@ -196,18 +197,26 @@ def test_nothing_is_missed_between_a_page_and_its_streams(cloud: Cloud) -> None:
 
     async def watching() -> None:
         live = live_of(cloud)
-        rename_now = asyncio.get_running_loop().run_in_executor
+        in_thread = asyncio.get_running_loop().run_in_executor
+        # Nobody watches yet: the page begins to, and its stream tells what has changed since.
+        page = await in_thread(None, live.place_of, pat.team)
+        assert page == await in_thread(None, live.place_of, pat.team)
+        await in_thread(None, rename, cloud, machine, "zero")
+        early = Listening(cloud, live, pat, page)
+        told = await early.next()
+        assert (await early.next() if told[1] == ["-"] else told)[1] == ["deployments"]
         # A page of which nobody knows how old it is begins with everything.
         first = Listening(cloud, live, pat)
         place, topics = await first.next()
         assert topics == TOPICS
         assert live.place_of(pat.team) == place
-        await rename_now(None, rename, cloud, machine, "one")
+        await in_thread(None, rename, cloud, machine, "one")
         assert (await first.next())[1] == ["deployments"]
+        await early.leave()
         page = live.place_of(pat.team)
         await first.leave()
         # Nobody listens while it changes; the page was made before.
-        await rename_now(None, rename, cloud, machine, "two")
+        await in_thread(None, rename, cloud, machine, "two")
         second = Listening(cloud, live, pat, page)
         told = await second.next()
         if told[1] == ["-"]:

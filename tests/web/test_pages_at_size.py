@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from forebay.app import Forebay, build_api
+from tests.api.clock import Clock
 from tests.api.wire import Loop, Request, ask
 from tests.web import crowd
 from tests.web.crowd import Crowd, Size
@@ -40,7 +41,7 @@ class Seen:
 
     def __init__(self, folder: Path, size: Size, loop: Loop) -> None:
         self.path = folder / "forebay.db"
-        self.forebay = Forebay(crowd.settings(folder))
+        self.forebay = Forebay(crowd.settings(folder), Clock())
         self.who = crowd.fill(self.path, self.forebay.secret_key, size, self.forebay.clock.now())
         application, self.door = build_api(self.forebay, "http://forebay.test")
         self.statements: dict[str, list[str]] = {}

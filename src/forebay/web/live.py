@@ -6,13 +6,15 @@ once for all of them. A stream says nothing to whoever has left the team or sign
 when the browser opens the next.
 
 No change is missed between a page and its stream, nor between two streams: a page carries how far the team's watch had
-come before the page was made, each event says how far it has come since, and a stream begins with what has changed
-beyond that. Where the watch is another one by then, everything may have changed, and that is said.
+come before the page was made, or begins one; each event says how far it has come since, and a stream begins with what
+has changed beyond that. Where the watch is another one by then, everything may have changed, and that is said.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from litestar import Request
@@ -41,7 +43,8 @@ NOTHING = "-"
 class Watch:
     """One team that somebody looks at: who listens, and how often which topic has changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, begun_at: datetime) -> None:
+        self.begun_at = begun_at
         self.name = ids.new_secret(6).hex()
         self.count = 0
         self.changed_at: dict[str, int] = {}
@@ -52,6 +55,10 @@ class Watch:
         self.before: Marks | None = None
         self.task: asyncio.Task[None] | None = None
         self.quiet_since = 0.0
+
+    def is_stale(self, now: datetime) -> bool:
+        """Whether it is of a page whose stream never came."""
+        return self.task is None and (now - self.begun_at).total_seconds() > LINGER_SECONDS
 
     @property
     def place(self) -> str:
@@ -89,6 +96,8 @@ class Live:
     def __init__(self, frame: Frame, look_seconds: float = LOOK_SECONDS) -> None:
         self.frame, self.look_seconds = frame, look_seconds
         self.watches: dict[str, Watch] = {}
+        self.lock = threading.Lock()
+        """Of `watches`: threads that make pages begin watches, too."""
         frame.place_of = self.place_of
 
     def handlers(self) -> list[HTTPRouteHandler]:
@@ -100,7 +109,7 @@ class Live:
             if visit.team is None:
                 # 204 tells a browser not to try again.
                 return ASGIResponse(status_code=204, headers=self.frame.headers())
-            if sum(len(watch.listeners) for watch in self.watches.values()) >= MOST_STREAMS:
+            if sum(len(watch.listeners) for watch in list(self.watches.values())) >= MOST_STREAMS:
                 return ASGIResponse(status_code=503, headers={**self.frame.headers(), "retry-after": "30"})
             return Stream(self, visit, visit.team.team_id)
 
@@ -126,9 +135,22 @@ class Live:
             return changes.marks(connection, team_id, now=self.frame.clock.now())
 
     def place_of(self, team_id: str) -> str:
-        """How far the watch of a team has come; empty where nobody watches it. Asked by any thread."""
-        watch = self.watches.get(team_id)
-        return "" if watch is None else watch.place
+        """How far the watch of a team has come, for a page that is about to be made, by any thread.
+
+        Where nobody watches the team yet, this is the first look: the stream of the page goes on from it.
+        """
+        found, now = self.watches.get(team_id), self.frame.clock.now()
+        if found is not None and not found.is_stale(now):
+            return found.place
+        watch = Watch(now)
+        watch.take(self.look(team_id))
+        with self.lock:
+            if self.watches.get(team_id) is found and (found is None or found.task is None):
+                for other, one in list(self.watches.items()):
+                    if one.is_stale(now):
+                        del self.watches[other]
+                self.watches[team_id] = watch
+            return self.watches[team_id].place if team_id in self.watches else ""
 
     async def watch(self, team_id: str, watch: Watch) -> None:
         """Look again and again, as long as somebody listens or did a moment ago; what fails is tried again."""
@@ -143,10 +165,12 @@ class Live:
 
     def join(self, team_id: str) -> tuple[Watch, asyncio.Event]:
         """Listen to a team."""
-        watch = self.watches.get(team_id)
-        if watch is None:
-            watch = self.watches[team_id] = Watch()
-            watch.task = asyncio.create_task(self.watch(team_id, watch))
+        with self.lock:
+            watch = self.watches.get(team_id)
+            if watch is None:
+                watch = self.watches[team_id] = Watch(self.frame.clock.now())
+            if watch.task is None:
+                watch.task = asyncio.create_task(self.watch(team_id, watch))
         listener = asyncio.Event()
         watch.listeners.add(listener)
         return watch, listener
@@ -160,12 +184,13 @@ class Live:
         """End a watch: whoever comes now begins another."""
         watch.is_over.set()
         watch.wake()
-        if self.watches.get(team_id) is watch:
-            del self.watches[team_id]
+        with self.lock:
+            if self.watches.get(team_id) is watch:
+                del self.watches[team_id]
 
     async def close(self) -> None:
         """End all of them, and wait for the looks under way: nothing looks any more when the server is gone."""
-        under_way = [watch.task for watch in self.watches.values() if watch.task is not None]
+        under_way = [watch.task for watch in list(self.watches.values()) if watch.task is not None]
         for team_id, watch in list(self.watches.items()):
             self.end(team_id, watch)
         await asyncio.gather(*under_way, return_exceptions=True)
