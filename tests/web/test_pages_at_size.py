@@ -25,7 +25,7 @@ MORE = Size(machines=200, lines=8000, doings=2000, teams=20)
 GROW = {
     "deployments", "deployment_events", "deployment_ssh_keys", "segments", "usage_lines", "transfers", "entries",
     "holds", "activity", "volumes", "volume_attachments", "ssh_keys", "invitations", "memberships", "sessions",
-    "api_keys", "payment_attempts", "payments", "card_set_ups", "cards", "webhooks", "webhook_deliveries",
+    "api_keys", "payment_attempts", "payments", "card_set_ups", "cards", "launch_templates", "webhooks", "webhook_deliveries",
     "webhook_attempts", "notifications", "mails", "cycles",
 }  # fmt: skip
 """Tables of which there may be very many rows: none is gone through from end to end."""

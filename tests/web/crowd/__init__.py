@@ -72,6 +72,7 @@ def write(it: Filling) -> Crowd:
     machines.write_keys(it)
     machines.write_machines(it)
     machines.write_volumes(it)
+    machines.write_templates(it)
     money.write_use(it)
     money.write_money(it)
     news.write_doings(it)

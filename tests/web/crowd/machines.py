@@ -132,3 +132,18 @@ def write_volumes(it: Filling) -> None:
     it.names["volume_id"] = next(
         each["id"] for each in rows if each["id"] not in {one["volume_id"] for one in attached}
     )
+
+
+def write_templates(it: Filling) -> None:
+    """Launches that teams have saved."""
+    rows = [
+        {"id": it.id(it.begin), "team_id": team_id, "name": f"template {number}", "name_key": f"template {number}",
+         "created_by": it.people[team_id][0], "created_at": it.begin, "changed_at": it.begin, "offer_id": "offer-0",
+         "instance_type": "DEDICATED", "region": "region-0", "operating_system": "Debian 12",
+         "gpu_type": GPUS[0][0], "gpu_count": 1, "ssh_key_id": it.keys[team_id][0], "labels": "{}", "ports": "[]",
+         "volume_ids": "[]"}
+        for team_id in it.team_ids
+        for number in range(it.number(team_id, min(100, it.size.things)))
+    ]  # fmt: skip
+    it.pen.write("launch_templates", rows)
+    it.names["template_id"] = rows[0]["id"]
