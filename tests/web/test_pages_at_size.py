@@ -25,8 +25,8 @@ MORE = Size(machines=200, lines=8000, doings=2000, teams=20)
 GROW = {
     "deployments", "deployment_events", "deployment_ssh_keys", "segments", "usage_lines", "transfers", "entries",
     "holds", "activity", "volumes", "volume_attachments", "ssh_keys", "invitations", "memberships", "sessions",
-    "api_keys", "payment_attempts", "payments", "card_set_ups", "cards", "launch_templates", "webhooks", "webhook_deliveries",
-    "webhook_attempts", "notifications", "mails", "cycles",
+    "api_keys", "payment_attempts", "payments", "card_set_ups", "cards", "launch_templates", "webhooks",
+    "webhook_deliveries", "webhook_attempts", "notifications", "mails", "cycles",
 }  # fmt: skip
 """Tables of which there may be very many rows: none is gone through from end to end."""
 OF_WHAT_IS_THERE = ("ix_deployments_there", "ix_deployments_taking", "ix_deployments_offer", "ix_payment_attempts_open")
