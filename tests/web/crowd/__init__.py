@@ -31,6 +31,7 @@ BEFORE_SIGN_IN = {"/", "/sign-in", "/sign-up", "/second-factor", "/forgot", "/re
 """Pages that lead those on who are signed in."""
 QUERIES = {
     "/t/{slug}/deploy/new": "?offerId=offer-0",
+    "/t/{slug}/deploy/templates/new": "?from={deployment_id}",
     "/invitations": "?token={invitation_token}",
     "/operator/capacity/lift": "?kind=stock&scope=offer&subject=offer-0",
 }

@@ -136,7 +136,7 @@ def write_volumes(it: Filling) -> None:
 
 def write_templates(it: Filling) -> None:
     """Launches that teams have saved."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": it.id(it.begin), "team_id": team_id, "name": f"template {number}", "name_key": f"template {number}",
          "created_by": it.people[team_id][0], "created_at": it.begin, "changed_at": it.begin, "offer_id": "offer-0",
          "instance_type": "DEDICATED", "region": "region-0", "operating_system": "Debian 12",
