@@ -4,6 +4,8 @@
 import { dress, freshen } from "./small.js";
 
 const address = document.body.dataset.live;
+// How far this page knows what has changed: the next stream goes on from there.
+let place = document.body.dataset.liveAt ?? "";
 let source;
 let waiting;
 let heard = new Set();
@@ -17,19 +19,23 @@ const isBusy = (part) => {
 const refresh = async () => {
   const topics = heard;
   heard = new Set();
-  const answer = await fetch(location.href, { headers: { "x-live": "yes" }, redirect: "error" }).catch(() => null);
-  if (!answer?.ok) return;
+  const answer = await fetch(location.href, { headers: { "x-live": "yes" }, redirect: "manual" }).catch(() => null);
+  if (!answer || answer.status >= 500) {
+    for (const topic of topics) heard.add(topic);
+    later(5000);
+    return;
+  }
+  if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  let morph;
+  const { morph } = await import(document.body.dataset.htmx);
   for (const part of document.querySelectorAll("[data-live-on]")) {
     const wants = part.dataset.liveOn.split(" ").some((topic) => topics.has(topic));
     const now = fresh.getElementById(part.id);
-    if (!wants || !now || part.isEqualNode(now)) continue;
+    if (!wants || !now) continue;
     if (isBusy(part)) {
       for (const topic of part.dataset.liveOn.split(" ")) if (topics.has(topic)) heard.add(topic);
       continue;
     }
-    morph ??= (await import(document.body.dataset.htmx)).morph;
     morph(part, now);
   }
   dress();
@@ -42,24 +48,13 @@ const later = (milliseconds) => {
   waiting = setTimeout(refresh, milliseconds);
 };
 
-// What may have changed since the page was made, and before it was listened: while a tab was hidden or the stream was cut
-// off anything, and on a new page what was in motion: a machine that is being made, or what somebody has just done.
-let isNew = true;
-const catchUp = () => {
-  const parts = [...document.querySelectorAll("[data-live-on]")];
-  const moves = (part) => part.dataset.liveOn.includes("payments") || part.querySelector("[data-busy]");
-  const hasDone = document.querySelector('main > .alert[data-variant="good"]') !== null;
-  if (!isNew || hasDone || parts.some(moves)) {
-    for (const part of parts) for (const topic of part.dataset.liveOn.split(" ")) heard.add(topic);
-    later(0);
-  }
-  isNew = false;
-};
-
 const listen = () => {
-  source = new EventSource(address);
-  source.addEventListener("ready", catchUp);
+  source = new EventSource(`${address}?at=${place}`);
+  source.addEventListener("at", (event) => {
+    place = event.lastEventId;
+  });
   source.addEventListener("changed", (event) => {
+    place = event.lastEventId;
     for (const topic of event.data.split(" ")) heard.add(topic);
     later(150);
   });
