@@ -73,6 +73,7 @@ class Stage:
         self.machines = self.month()
         self.money = self.payments()
         self.volume = self.store()
+        self.budget = self.budgets()
 
     def team(self, name: str, mode: MemberMode, credits_micros: int) -> str:
         """Another team of Olga's."""
@@ -169,6 +170,18 @@ class Stage:
         self.cloud.post(path, self.olga.key, {"deploymentId": self.machines["running"]}).ok()
         self.cloud.run("volumes")
         return str(made[0])
+
+    def budgets(self) -> str:
+        """One of each kind, far from its end, near it, and beyond it; the id of the last."""
+        wishes: tuple[dict[str, Any], ...] = (
+            {"scope": "team", "amount": 5000},
+            {"scope": "member", "key": self.mia.id, "amount": 80, "atLimit": "stop"},
+            {"scope": "label", "key": f"project={NASTY}", "amount": 1, "atLimit": "block"},
+        )
+        path = f"/api/teams/{self.lab}/budgets"
+        session = self.cloud.session(self.olga.id)
+        made = [self.cloud.send("PUT", path, session, wish).ok()["id"] for wish in wishes]
+        return str(made[-1])
 
     def slug(self, team_id: str) -> str:
         """The team in addresses."""

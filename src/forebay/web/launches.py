@@ -15,7 +15,7 @@ from forebay.domain.machines.volumes import Volume
 from forebay.domain.people.roles import Permission
 from forebay.errors import BadRequest, ForebayError, NotFound
 from forebay.ids import is_id
-from forebay.web import cloud_init, equivalents, terms
+from forebay.web import budgets, cloud_init, equivalents, terms
 from forebay.web.dashboard import Dashboard
 from forebay.web.frame import Page, go
 from forebay.web.once import FIELD, new_word, once
@@ -96,6 +96,7 @@ class LaunchPages:
                     (OTHER_KEY, "another key, for this machine alone"),
                 ],
                 preview=found,
+                budgets=budgets.of_launch(connection, visit, order.labels),
                 volumes=self.volumes(connection, visit, offer),
                 actions=terms.ACTIONS,
                 other_key=OTHER_KEY,

@@ -165,9 +165,13 @@ def latest_subjects(connection: Connection, wanted: Sequence[Budget]) -> dict[st
 # What is refused.
 
 
-def holding(connection: Connection, context: TeamContext, *, now: datetime) -> list[Standing]:
-    """How the budgets stand that are about what the caller launches without labels, whatever they do at their limit."""
-    wanted = concerned(connection, budgets.of_team(connection, context.team_id), origin_of(connection, context))
+def holding(
+    connection: Connection, context: TeamContext, labels: Mapping[str, str] | None = None, *, now: datetime
+) -> list[Standing]:
+    """How the budgets stand that are about what the caller launches with these labels, whatever they do at their
+    limit."""
+    origin = origin_of(connection, context, labels)
+    wanted = concerned(connection, budgets.of_team(connection, context.team_id), origin)
     return stand(connection, context.team_id, wanted, now=now)
 
 

@@ -17,7 +17,7 @@ from forebay.domain.machines.planned_ends import End, Plan, Reason
 from forebay.domain.money import auto_top_ups, outlook
 from forebay.domain.money.amounts import SECONDS_PER_HOUR, charge_micros, to_the_cent
 from forebay.domain.money.auto_top_ups import COOLDOWN, Policy
-from forebay.domain.money.budgets import AtLimit, of_team
+from forebay.domain.money.budgets import AtLimit
 from forebay.domain.money.metering import Cost
 from forebay.domain.money.outlook import Outlook, counted, lasting
 from forebay.domain.people.access import TeamContext
@@ -138,9 +138,7 @@ def warnings(connection: Connection, wish: Wish, offer: Offer, after: Outlook, e
 
 def budget_warnings(connection: Connection, wish: Wish) -> Iterator[Warning]:
     """Which budgets this machine would use up before the month is over, and what would happen then."""
-    origin, team_id = budgets.origin_of(connection, wish.context, wish.order.labels), wish.context.team_id
-    wanted = budgets.concerned(connection, of_team(connection, team_id), origin)
-    for standing in budgets.stand(connection, team_id, wanted, now=wish.now):
+    for standing in budgets.holding(connection, wish.context, wish.order.labels, now=wish.now):
         burn = standing.figures.burn_micros_per_hour + (0 if wish.price is None else wish.price.rate_micros)
         seconds = 0 if burn == 0 else standing.remaining_micros * SECONDS_PER_HOUR // burn
         if burn == 0 or standing.is_used_up or wish.now + timedelta(seconds=seconds) >= standing.month.end_at:

@@ -64,7 +64,7 @@ class Scoped(Protocol):
 
 
 def names(connection: Connection, found: Collection[Scoped]) -> dict[str, str]:
-    """What each budget is called, by its id: `Ada`, the key's name, `project=x`; `all of the team`."""
+    """What each budget is called, by its id: `Ada`, the key's name, `project=x`; `the whole team`."""
 
     def subjects(scope: Scope) -> list[str]:
         return sorted({budget.subject for budget in found if budget.scope is scope})
@@ -73,7 +73,7 @@ def names(connection: Connection, found: Collection[Scoped]) -> dict[str, str]:
     keys = sa.select(api_keys.c.id, api_keys.c.name).where(api_keys.c.id.in_(subjects(Scope.api_key)))
     known = {row.id: str(row.name) for statement in (people, keys) for row in connection.execute(statement)}
     return {
-        budget.id: "all of the team" if budget.scope is Scope.team else known.get(budget.subject, budget.subject)
+        budget.id: "the whole team" if budget.scope is Scope.team else known.get(budget.subject, budget.subject)
         for budget in found
     }
 
