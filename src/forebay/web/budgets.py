@@ -3,7 +3,6 @@
 Everybody in the team sees them. Owners set all of them, admins none of the team's nor of their own, as in the API.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from litestar.handlers import HTTPRouteHandler
@@ -101,7 +100,7 @@ class BudgetPages:
                 name = (
                     "somebody or something else"
                     if budget is None
-                    else budget_scopes.names(connection, [budget])[budget.id]
+                    else budget_scopes.subjects(connection, [budget])[budget.id].name
                 )
                 choices.append((given["key"], name))
             return self.dashboard.show(
@@ -188,9 +187,9 @@ class Line:
         self.may_set = may_set(visit.context, standing.budget.scope, standing.person)
 
 
-def of_launch(connection: Connection, visit: Visit, labels: Mapping[str, str] | None = None) -> list[Line]:
-    """The budgets that hold for what the person launches: the team's, their own, and those of the labels."""
-    return [Line(each, visit) for each in budgets.holding(connection, visit.context, labels, now=visit.now)]
+def mine(connection: Connection, visit: Visit) -> list[Line]:
+    """The budgets that hold for what the person launches: the team's and their own."""
+    return [Line(each, visit) for each in budgets.holding(connection, visit.context, now=visit.now)]
 
 
 def written(budget: Budget) -> dict[str, str]:

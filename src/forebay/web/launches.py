@@ -96,7 +96,7 @@ class LaunchPages:
                     (OTHER_KEY, "another key, for this machine alone"),
                 ],
                 preview=found,
-                budgets=budgets.of_launch(connection, visit, order.labels),
+                budgets=[budgets.Line(each, visit) for each in found.budgets],
                 volumes=self.volumes(connection, visit, offer),
                 actions=terms.ACTIONS,
                 other_key=OTHER_KEY,

@@ -55,9 +55,19 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 def of_team(connection: Connection, team_id: str, which: Filter, *, page: int, limit: int) -> tuple[Sequence[Row], int]:
     """A page of a team's activity, and how many rows there are in all."""
     rows, total = select(connection, [activity.c.team_id == team_id], which, page=page, limit=limit)
+    return as_seen_by_team(connection, team_id, rows), total
+
+
+def newest(connection: Connection, team_id: str, *, limit: int) -> Sequence[Row]:
+    """The end of a team's activity: nobody has to count all of it for that."""
+    return as_seen_by_team(connection, team_id, page_of(connection, [activity.c.team_id == team_id], limit=limit))
+
+
+def as_seen_by_team(connection: Connection, team_id: str, rows: Sequence[Row]) -> Sequence[Row]:
+    """The rows as people of the team may see them."""
     theirs = people_of(connection, team_id, {row.user_id for row in rows if row.user_id})
     operators = operators_among(connection, {row.user_id for row in rows if row.user_id} - theirs)
-    return [seen_by_team(row, theirs, operators) for row in rows], total
+    return [seen_by_team(row, theirs, operators) for row in rows]
 
 
 def of_person(
@@ -78,21 +88,26 @@ def of_everybody(
 def select(
     connection: Connection, mine: Sequence[sa.ColumnElement[bool]], which: Filter, *, page: int, limit: int
 ) -> tuple[Sequence[Row], int]:
-    """A page of rows with the names that belong to them."""
+    """A page of rows with the names that belong to them, and how many there are in all."""
     where = [*mine, *conditions(which)]
     total = connection.execute(sa.select(sa.func.count()).select_from(activity).where(*where)).scalar_one()
-    page_of = (
-        sa.select(activity).where(*where).order_by(activity.c.id.desc()).limit(limit).offset((page - 1) * limit)
-    ).subquery()
-    own = [page_of.c[name] for name in Row.__struct_fields__ if name in page_of.c]
+    return page_of(connection, where, limit=limit, offset=(page - 1) * limit), int(total)
+
+
+def page_of(
+    connection: Connection, where: Sequence[sa.ColumnElement[bool]], *, limit: int, offset: int = 0
+) -> Sequence[Row]:
+    """Rows, newest first, with the names that belong to them."""
+    wanted = sa.select(activity).where(*where).order_by(activity.c.id.desc()).limit(limit).offset(offset).subquery()
+    own = [wanted.c[name] for name in Row.__struct_fields__ if name in wanted.c]
     rows = connection.execute(
         sa.select(*own, users.c.name, users.c.email, api_keys.c.name.label("api_key_name"))
-        .select_from(page_of)
-        .outerjoin(users, users.c.id == page_of.c.user_id)
-        .outerjoin(api_keys, api_keys.c.id == page_of.c.api_key_id)
-        .order_by(page_of.c.id.desc())
+        .select_from(wanted)
+        .outerjoin(users, users.c.id == wanted.c.user_id)
+        .outerjoin(api_keys, api_keys.c.id == wanted.c.api_key_id)
+        .order_by(wanted.c.id.desc())
     )
-    return [Row(**row._mapping) for row in rows], int(total)
+    return [Row(**row._mapping) for row in rows]
 
 
 def conditions(which: Filter) -> list[sa.ColumnElement[bool]]:
