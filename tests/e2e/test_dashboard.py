@@ -24,6 +24,8 @@ PAGES = {
     "deploy-table": "/t/vision-lab/deploy?view=table",
     "deploy-form": "/t/vision-lab/deploy/new?offerId=memory-a100-4",
     "deploy-again": "/t/vision-lab/deploy/new?again={nasty}",
+    "budgets": "/t/vision-lab/billing/budgets",
+    "budget": "/t/vision-lab/billing/budgets/set",
     "volumes": "/t/vision-lab/volumes",
     "volume-create": "/t/vision-lab/volumes/create",
     "deployment-ends": "/t/vision-lab/deployments/{running}/ends",
