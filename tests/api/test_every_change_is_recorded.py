@@ -73,6 +73,11 @@ class Acts:
         with self.cloud.database.begin() as connection:
             return cards.add(connection, self.team, facts, created_by=None, now=self.cloud.clock.now()).id
 
+    def published(self) -> Request:
+        """Somebody has a key at a source."""
+        self.cloud.shelf.put("https://github.test/olga.keys", new_public_key())
+        return self.mine("/api/ssh-keys/import", {"source": "GitHub", "user": "olga", "teamId": self.team})
+
     def auto_top_up(self) -> Request:
         """It is on, and may have stopped."""
         terms = Terms(threshold_micros=20_000_000, amount_micros=50_000_000, max_charge_micros=50_000_000)
@@ -223,6 +228,12 @@ class Acts:
         path = f"/api/teams/{self.team}/webhooks"
         made = self.cloud.post(path, self.olga.session, {"url": "https://hooks.example.org/herons"}).ok(201)
         return f"/webhooks/{made['id']}"
+
+    def template(self) -> str:
+        """The path of a template of the team, below it."""
+        path = f"/api/teams/{self.team}/templates"
+        made = self.cloud.post(path, self.olga.session, {"name": "nightly", "offerId": "memory-small"}).ok(201)
+        return f"/templates/{made['id']}"
 
     def watched(self) -> str:
         path = "/api/gpu-offers/memory-small/watch"
@@ -388,11 +399,19 @@ HOW: dict[tuple[str, str], Callable[[Acts], Request]] = {
     ("POST", "/api/teams/{team_id}/webhooks/{webhook_id}/rotate"): lambda acts: acts.of_team(
         f"{acts.webhook()}/rotate", {}
     ),
+    ("POST", "/api/teams/{team_id}/templates"): lambda acts: acts.of_team(
+        "/templates", {"name": "nightly", "offerId": "memory-small"}
+    ),
+    ("PATCH", "/api/teams/{team_id}/templates/{template_id}"): lambda acts: acts.of_team(
+        acts.template(), {"name": "weekly"}
+    ),
+    ("DELETE", "/api/teams/{team_id}/templates/{template_id}"): lambda acts: acts.of_team(acts.template()),
     ("PUT", "/api/teams/{team_id}/cards/{card_id}/default"): lambda acts: acts.of_team(f"/cards/{acts.card()}/default"),
     ("DELETE", "/api/teams/{team_id}/cards/{card_id}"): lambda acts: acts.of_team(f"/cards/{acts.card()}"),
     ("POST", "/api/ssh-keys"): lambda acts: acts.mine(
         "/api/ssh-keys", {"name": "x", "publicKey": new_public_key(), "teamId": acts.team}
     ),
+    ("POST", "/api/ssh-keys/import"): Acts.published,
     ("DELETE", "/api/ssh-keys/{key_id}"): lambda acts: acts.mine(
         f"/api/ssh-keys/{acts.cloud.ssh_key(acts.team, acts.olga)}"
     ),

@@ -73,6 +73,7 @@ class Stage:
         self.machines = self.month()
         self.money = self.payments()
         self.volume = self.store()
+        self.template = self.save()
         self.budget = self.budgets()
 
     def team(self, name: str, mode: MemberMode, credits_micros: int) -> str:
@@ -182,6 +183,14 @@ class Stage:
         session = self.cloud.session(self.olga.id)
         made = [self.cloud.send("PUT", path, session, wish).ok()["id"] for wish in wishes]
         return str(made[-1])
+
+    def save(self) -> str:
+        """Templates: of one that can be launched, and of one whose offer is gone."""
+        path = f"/api/teams/{self.lab}/templates"
+        like = {"deploymentId": self.machines["running"]}
+        made = self.cloud.post(path, self.olga.key, {"name": NASTY, **like, "deploymentName": "train-{n}"}).ok(201)
+        self.cloud.post(path, self.mia.key, {"name": LONG, "deploymentId": self.machines["long"]}).ok(201)
+        return str(made["id"])
 
     def slug(self, team_id: str) -> str:
         """The team in addresses."""
