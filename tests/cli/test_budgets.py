@@ -29,6 +29,12 @@ def test_set_listed_and_deleted(cloud: Cloud, run: Run) -> None:
     assert run("budgets", "set", "9", *team, token=mia.session).status == 4
     assert run("budgets", "--json", "list", token=pat.session).status == 2
     assert run("budgets", "delete", "project=x", *team, token=pat.session).status == 2, "there is nobody to ask"
+    cloud.send(
+        "PUT", f"/api/teams/{pat.team}/budgets", pat.session, {"scope": "team", "amount": 1, "atLimit": "block"}
+    ).ok()
+    key = cloud.ssh_key(pat.team, pat)
+    refused = run("deploy", "memory-small", "--key", key, "--yes", *team, token=pat.session)
+    assert (refused.status, "The team's budget doesn't allow this" in refused.err) == (1, True)
     for name in ("project=x", "Mia", "team"):
         assert run("budgets", "delete", name, "--yes", *team, token=pat.session).out.endswith("is deleted.\n")
     assert run("budgets", "list", "--json", *team, token=pat.session).json["budgets"] == []

@@ -54,7 +54,7 @@ class OverviewPages:
         """The end of the activity, for those who may read it."""
         if not asker(visit.context)(Permission.read_activity):
             return {}
-        rows = activity_log.newest(connection, visit.context.team_id, limit=MOST_DOINGS)
+        rows = activity_log.last_of_team(connection, visit.context.team_id, limit=MOST_DOINGS)
         return {"doings": [(row, doings.sentence(row), doings.about(row), doings.place(row)) for row in rows]}
 
 
