@@ -1,5 +1,7 @@
 """The activity in words: what somebody did, or tried in vain, as a sentence that follows their name."""
 
+from urllib.parse import quote
+
 from forebay.domain.people.activity import DENIED
 from forebay.domain.people.activity_log import Row
 
@@ -92,4 +94,4 @@ def about(row: Row) -> str:
 def place(row: Row) -> str:
     """The page of what it was done to, behind the team's address; empty if it has none."""
     folder = PLACES.get(row.object_type or "")
-    return f"/{folder}/{row.object_id}" if folder and row.object_id else ""
+    return f"/{folder}/{quote(row.object_id)}" if folder and row.object_id else ""
