@@ -28,7 +28,7 @@ const chosen = () => {
 const SIGNS = [
   "activity", "arrow-right", "chart-column", "credit-card", "tag", "check", "chevrons-up-down", "circle-alert", "clock", "copy", "cpu", "download", "ellipsis",
   "gauge", "hard-drive", "key-round", "layers", "log-out", "mail", "menu", "monitor", "moon", "pencil", "play", "plus",
-  "rocket", "search", "server", "settings", "shield-check", "square", "sun", "terminal", "trash-2", "triangle-alert", "users",
+  "rocket", "scroll-text", "search", "server", "settings", "shield-check", "square", "sun", "terminal", "trash-2", "triangle-alert", "users",
   "wallet", "x", "zap",
 ];
 const inside = (name) => {

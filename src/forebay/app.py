@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from forebay import ids, mail
 from forebay.clock import Clock, SystemClock
 from forebay.compute.base import Provider
-from forebay.domain.machines import lifecycle, local_host, volume_work
+from forebay.domain.machines import budget_stops, lifecycle, local_host, volume_work
 from forebay.domain.machines.deployments import Limits
 from forebay.domain.money import card_set_ups, ledger, low_balance, payment_attempts
 from forebay.domain.money.receipts import Seller
@@ -33,6 +33,7 @@ from forebay.storage.database import Database, Lease
 from forebay.storage.tables import cloud, leases, offers
 from forebay.worker import catalogue
 from forebay.worker.auto_top_ups import AutoTopUpReconciler
+from forebay.worker.budgets import BudgetReconciler
 from forebay.worker.cards import CardReconciler
 from forebay.worker.catalogue import OfferReconciler
 from forebay.worker.clock_guard import ClockGuard
@@ -185,6 +186,9 @@ class Forebay:
                     rules=low_balance.rules_of(settings, self.public_url),
                     prices=prices,
                     nudge=self.nudge,
+                ),
+                BudgetReconciler(
+                    database, clock, guard, rules=budget_stops.rules_of(settings, self.public_url), nudge=self.nudge
                 ),
                 VolumeReconciler(database, self.providers, clock, nudge=self.nudge),
                 PlannedEndReconciler(database, clock, guard, nudge=self.nudge),

@@ -111,6 +111,9 @@ class Settings:
     top_up_wait_seconds: int = setting(
         600, "Longest time that machines run on without credits for a top-up that is about to come. 0: none."
     )
+    budget_notice_seconds: int = setting(
+        600, "Seconds of notice before machines are stopped because a budget that stops is used up."
+    )
     clock_jump_seconds: int = setting(
         30,
         "If the wall clock gains so much on the monotonic one between two looks, charging stops, with an alert.",
@@ -263,6 +266,7 @@ MOST = {
     "low_balance_early_hours": 24 * 365,
     "low_balance_late_hours": 24 * 365,
     "top_up_wait_seconds": 86400,
+    "budget_notice_seconds": 86400 * 7,
     "disk_grace_days": 3650,
     "reclaim_notice_seconds": 86400,
     "local_volume_gb_nanos": 1_000_000_000,

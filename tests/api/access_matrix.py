@@ -163,6 +163,9 @@ POST /api/volumes/{volume_id}/detach      401 401 401 404 404 404 404 403 403 40
 POST /api/teams/{team_id}/start-again      401 401 401 404 404 404 404 403 403 200 200 200 200 200 404
 GET /api/teams/{team_id}/billing           401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
 POST /api/teams/{team_id}/credit-moves       401 401 401 404 404 404 404 403 403 403 403 403 403 201 404
+GET /api/teams/{team_id}/budgets                         401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+PUT /api/teams/{team_id}/budgets                         401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
+DELETE /api/teams/{team_id}/budgets/{budget_id}          401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
 GET /api/teams/{team_id}/webhooks                        401 401 401 404 404 404 404 403 403 403 403 200 200 200 404
 POST /api/teams/{team_id}/webhooks                       401 401 401 404 404 404 404 403 403 403 403 201 201 201 404
 PATCH /api/teams/{team_id}/webhooks/{webhook_id}         401 401 401 404 404 404 404 403 403 403 403 200 200 200 404

@@ -206,6 +206,13 @@ def watched_offer(attempt: Attempt) -> str:
     return "memory-small"
 
 
+def made_budget(attempt: Attempt) -> str:
+    """Of a label: an admin may set it too."""
+    path, session = f"/api/teams/{attempt.team}/budgets", attempt.cloud.session(attempt.scene.owner.id)
+    return str(attempt.cloud.send("PUT", path, session, BUDGET).ok()["id"])
+
+
+BUDGET = {"scope": "label", "key": "project=herons", "amount": 50}
 WEBHOOK = {"url": "https://hooks.example.org/herons", "kinds": ["deployment.running"]}
 PARAMETERS: dict[str, Callable[[Attempt], str]] = {
     "deployment_id": Attempt.machine,
@@ -223,6 +230,7 @@ PARAMETERS: dict[str, Callable[[Attempt], str]] = {
     "token": invited_elsewhere,
     "card_id": made_card,
     "webhook_id": made_webhook,
+    "budget_id": made_budget,
     "offer_id": watched_offer,
     "set_up_id": lambda attempt: ABSENT,
     "top_up_id": lambda attempt: ABSENT,
@@ -299,6 +307,7 @@ BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ("DELETE", "/api/operator/maintenance"): under_maintenance,
     ("PUT", "/api/teams/{team_id}/auto-top-up"): lambda _: {"isOn": False},
     ("PUT", "/api/me/notifications"): lambda _: {"kinds": {"report.weekly": False}},
+    ("PUT", "/api/teams/{team_id}/budgets"): lambda _: BUDGET,
     ("POST", "/api/teams/{team_id}/webhooks"): lambda _: WEBHOOK,
     ("PATCH", "/api/teams/{team_id}/webhooks/{webhook_id}"): lambda _: {"isEnabled": False},
     ("POST", "/api/teams/{team_id}/webhooks/{webhook_id}/rotate"): lambda _: {},

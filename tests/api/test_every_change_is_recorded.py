@@ -213,6 +213,11 @@ class Acts:
         found = self.cloud.get("/api/auth/sessions", self.olga.session).ok()["sessions"]
         return f"/api/auth/sessions/{found[0]['id']}"
 
+    def budget(self) -> str:
+        """The path of a budget of the team, below it."""
+        path, wish = f"/api/teams/{self.team}/budgets", {"scope": "team", "amount": 9000}
+        return f"/budgets/{self.cloud.send('PUT', path, self.olga.session, wish).ok()['id']}"
+
     def webhook(self) -> str:
         """The path of a webhook of the team, below it."""
         path = f"/api/teams/{self.team}/webhooks"
@@ -368,6 +373,10 @@ HOW: dict[tuple[str, str], Callable[[Acts], Request]] = {
     ),
     ("POST", "/api/gpu-offers/{offer_id}/watch"): lambda acts: acts.mine("/api/gpu-offers/memory-small/watch", {}),
     ("DELETE", "/api/gpu-offers/{offer_id}/watch"): lambda acts: acts.mine(acts.watched()),
+    ("PUT", "/api/teams/{team_id}/budgets"): lambda acts: acts.of_team(
+        "/budgets", {"scope": "member", "key": acts.mia.id, "amount": 50}
+    ),
+    ("DELETE", "/api/teams/{team_id}/budgets/{budget_id}"): lambda acts: acts.of_team(acts.budget()),
     ("POST", "/api/teams/{team_id}/webhooks"): lambda acts: acts.of_team(
         "/webhooks", {"url": "https://hooks.example.org/herons"}
     ),

@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 
 from forebay.storage import migrations
 from forebay.storage.database import Database
-from forebay.storage.tables import APPEND_ONLY, metadata, users
+from forebay.storage.tables import APPEND_ONLY, deployments, metadata, users, volumes
 
 
 def test_head_is_the_newest_migration() -> None:
@@ -97,6 +97,27 @@ def keep_them_all(database: Database, before: str) -> None:
     for table_name in APPEND_ONLY:
         with pytest.raises(sa.exc.DBAPIError, match="append-only"), database.begin() as connection:
             connection.execute(sa.delete(sa.table(table_name)))
+
+
+def test_machines_learn_through_which_key_they_were_launched(blank_url: str) -> None:
+    with closing(Database(blank_url)) as database:
+        with database.begin() as connection:
+            migrations.run(connection, "0011")
+        with database.begin() as connection:
+            old = sa.MetaData()
+            old.reflect(connection)
+            wanted = ("users", "teams", "pools", "ssh_keys", "deployments", "volume_regions", "volumes")
+            for table in old.sorted_tables:
+                if table.name in wanted:
+                    fill(connection, table)
+            done = {"at": 1, "outcome": "done", "object_id": ROW_ID}
+            for number, (action, key) in enumerate((("deployment.launch", "a key"), ("volume.create", None)), 2):
+                row = {"id": f"{number:024}", "action": action, "api_key_id": key}
+                connection.execute(old.tables["activity"].insert().values(**done, **row))
+        assert migrations.upgrade(database.url.render_as_string(hide_password=False))
+        with database.read() as connection:
+            for table, key in ((deployments, "a key"), (volumes, None)):
+                assert connection.execute(sa.select(table.c.api_key_id)).scalar() == key
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)

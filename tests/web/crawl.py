@@ -101,6 +101,9 @@ class Sheet(HTMLParser):
             self.forms.append(self.form)
         elif self.form is not None:
             self.take(self.form, tag, given)
+        elif "form" in given:
+            # A control outside of the form that it belongs to.
+            self.take(next(form for form in self.forms if form.given.get("id") == given["form"]), tag, given)
 
     def take(self, form: Form, tag: str, given: dict[str, str]) -> None:
         """A control of the form that is open."""

@@ -15,6 +15,7 @@ from forebay.domain.machines import alerts, orphans, restrictions
 from forebay.domain.people import accounts
 from forebay.storage.tables import (
     auto_top_ups,
+    budgets,
     deployments,
     discounts,
     email_changes,
@@ -115,6 +116,9 @@ def money(connection: Connection, stage: Stage) -> None:
         starts_at=now, reason="a friend", created_at=now)  # fmt: skip
     add(connection, discounts, id=ids.new_id(now), team_id=stage.lab, basis_points=400, gpu_type="L40S",
         starts_at=now, reason="a friend", created_at=now)  # fmt: skip
+    add(connection, budgets, id=ids.new_id(now), team_id=stage.lab, scope="label", subject="project=vision",
+        amount_micros=1000 * DOLLAR, shares=[50, 80], at_limit="notify", created_by=stage.olga.id, created_at=now,
+        changed_at=now, month="2026-01", told_share=0)  # fmt: skip
     add(connection, webhook_events, id="evt_x", type="charge.refunded", object_id="ch_x", source="webhook",
         occurred_at=now, received_at=now, outcome="of no attempt of ours", related_id="pi_x")  # fmt: skip
 

@@ -46,6 +46,7 @@ FILLED_IN = {
     "people of a team": """
         activity: details
         api_keys: name
+        budgets: subject
         deployments: cloud_init labels name ssh_key_fingerprint ssh_key_name
         email_changes: new_email
         invitations: email
@@ -106,6 +107,7 @@ NO_TEXT = {
     "written by us, from words of the program": """
         accounts: id
         activity: action object_type
+        budgets: month
         counters: name
         cloud: local_host
         deployment_events: kind
@@ -157,6 +159,7 @@ NO_TEXT = {
     """,
     "ids and words that the program compares": """
         api_keys: permissions team_ids
+        budgets: shares
         deployments: auto_stop_action instance_type port_forwards ports
         pools: id
         price_notices: offer_id

@@ -23,6 +23,7 @@ ON_NO_PAGE = columns_of(
     {
         "told by mail, by webhook or by the API alone": """
             auto_top_ups: consent_text
+            budgets: subject
             card_set_ups: error_code
             cards: payment_method_id
             deployments: gpu_type host_keys reclaim_reason

@@ -60,6 +60,8 @@ class Export(Wire):
     """Those they started."""
     volumes: list[dict[str, Any]]
     """Those they made."""
+    budgets: list[dict[str, Any]]
+    """Those they set, and those of their own spending and of their API keys."""
     invitations: list[dict[str, Any]]
     """Those they sent, and those sent to their address."""
     notification_choices: list[dict[str, Any]]

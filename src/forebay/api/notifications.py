@@ -20,6 +20,7 @@ KindName = Literal[
     "deployment.stopped",
     "deployment.idle",
     "balance.low",
+    "budget.reached",
     "charge.made",
     "charge.declined",
     "auto-top-up.stopped",

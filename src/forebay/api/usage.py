@@ -28,7 +28,9 @@ def in_utc(given: datetime) -> datetime:
 class Stretch(Input):
     """From a moment up to another, which is not included, by what; without `from` since the month of `to` began."""
 
-    group_by: Annotated[str, msgspec.Meta(pattern="^(day|gpuType|member|deployment|volume|label:[^\n]{1,63})$")] = "day"
+    group_by: Annotated[
+        str, msgspec.Meta(pattern="^(day|gpuType|member|apiKey|deployment|volume|label:[^\n]{1,63})$")
+    ] = "day"
     from_: Moment | None = msgspec.field(name="from", default=None)
     to: Moment | None = None
 
@@ -102,7 +104,7 @@ def to_wire(use: usage.Use) -> Use:
 def show(call: Call, team_id: str, query: Page) -> Usage:
     """What the team was charged for machines and disks.
 
-    By day, GPU type, member, deployment, volume or label.
+    By day, GPU type, member, API key, deployment, volume or label.
 
     Exact to the second; adjoining stretches add up, and all of it is what the transactions took. What runs is included
     up to its last charge, about a minute ago. Days are in UTC; a label counts as it is now.

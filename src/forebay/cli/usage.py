@@ -20,7 +20,7 @@ def add_to(app: typer.Typer) -> None:
 def usage(
     here: Here,
     *,
-    by: Annotated[str, typer.Option(help="day, gpuType, member, deployment, volume or label:KEY.")] = "day",
+    by: Annotated[str, typer.Option(help="day, gpuType, member, apiKey, deployment, volume or label:KEY.")] = "day",
     since: Since = None,
     until: Until = None,
     csv: AsCsv = False,

@@ -40,7 +40,7 @@ def show(
     page: int | None = None,
     limit: int | None = None,
 ) -> Request[Usage]:
-    """By `day`, `gpuType`, `member`, `deployment`, `volume` or `label:<key>`, from a moment up to another."""
+    """By `day`, `gpuType`, `member`, `apiKey`, `deployment`, `volume` or `label:<key>`, from a moment up to another."""
     query = given(groupBy=group_by, to=until, page=page, limit=limit) | given(**{"from": since})
     return Request(method="GET", path="/api/teams/{team_id}/usage", at={"team_id": team_id}, query=query, answers=Usage)
 

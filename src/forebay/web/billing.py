@@ -60,7 +60,7 @@ class BillingPages:
             attempts = payments(by_itself)
         return {
             "cards": saved,
-            "ways": [*((each.id, each.words) for each in saved), (PAGE, "A payment page")],
+            "ways": [*((each.id, each.words.capitalize()) for each in saved), (PAGE, "A payment page")],
             "pays_by": saved[0].id if saved else PAGE,
             "payments": payments(found),
             "payment_count": total,

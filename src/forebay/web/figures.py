@@ -1,6 +1,6 @@
 """Amounts and times as pages show them: short for the eye, exact for whoever points at them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from jinja2 import pass_context
@@ -94,10 +94,15 @@ def duration(seconds: int) -> str:
     """A stretch of time to two units: 3 d 4 h, 2 h 10 min, 40 s."""
     days, hours, minutes = seconds // DAY, seconds % DAY // HOUR, seconds % HOUR // MINUTE
     if days:
-        return f"{days:,} d {hours} h"
+        return f"{days:,} d {hours} h" if hours else f"{days:,} d"
     if hours:
-        return f"{hours} h {minutes} min"
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     return f"{minutes} min" if minutes else f"{max(0, seconds)} s"
+
+
+def day(text: str) -> str:
+    """A day of a table, written as 2026-11-24, as times are written: 24 Nov 2026."""
+    return f"{date.fromisoformat(text):%-d %b %Y}"
 
 
 def initial(text: str) -> str:
@@ -119,5 +124,6 @@ FILTERS = {
     "since": since,
     "runway": runway,
     "duration": duration,
+    "day": day,
     "initial": initial,
 }

@@ -91,9 +91,8 @@ def go(location: str) -> Page:
 
 def keep(name: str, media_type: str, content: bytes) -> Page:
     """A file to keep."""
-    kind = f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type
     disposition = f'attachment; filename="{name}"'
-    return Page(file=content, headers={"content-type": kind, "content-disposition": disposition})
+    return Page(file=content, headers={"content-type": media_type, "content-disposition": disposition})
 
 
 def refusal(template: str, error: ForebayError, **values: Any) -> Page:
@@ -255,7 +254,7 @@ class Frame:
     def write(self, visit: Visit | None, page: Page) -> ASGIResponse:
         """The answer as it is sent."""
         headers = {**self.headers(), **page.headers}
-        body, media_type = b"", "text/html; charset=utf-8"
+        body, media_type = b"", "text/html"  # Litestar adds the charset to what is text.
         if page.location:
             headers["location"] = page.location
         elif page.json is not None:

@@ -16,7 +16,7 @@ from forebay.web.frame import Page
 from forebay.web.visits import Visit
 
 SORTS = {
-    "popularity": "What is launched most",
+    "popularity": "Most launched first",
     "lowestPrice": "Price, lowest first",
     "-highestPrice": "Price, highest first",
 }

@@ -13,7 +13,7 @@ from forebay.web.top_ups import page_number
 from forebay.web.visits import Visit
 
 PAGE_ROWS = 25
-WHICH = {"": "All but use", "all": "Everything", **transactions.WORDS}
+WHICH = {"": "All but usage", "all": "Everything", **transactions.WORDS}
 
 
 class TransactionPages:

@@ -100,9 +100,8 @@ class VolumePages:
         with self.dashboard.read() as connection:
             regions = volume_regions.listed(connection)
             places = [(f"{each.provider}/{each.region}", place_of(each)) for each in regions]
-            return self.dashboard.show(
-                visit, connection, "volume_create.html", error=error, places=places, given=visit.form
-            )
+            given = {"sizeInGb": min([100, *(each.max_size_gb for each in regions)]), **visit.form}
+            return self.dashboard.show(visit, connection, "volume_create.html", error=error, places=places, given=given)
 
     def create(self, visit: Visit) -> Page:
         """Make it."""
@@ -221,6 +220,5 @@ def chosen(visit: Visit) -> str:
 def place_of(region: volume_regions.Region) -> str:
     """A region with its price and bounds, as an option of a select."""
     price = f"{region.nanos_per_gb * 730 / 1_000_000_000:.3f}"
-    return (
-        f"{region.name} ({region.provider}): ${price} a GB a month, {region.min_size_gb} to {region.max_size_gb:,} GB"
-    )
+    where = region.name if region.provider == region.region else f"{region.name} ({region.provider})"
+    return f"{where}: ${price} a GB a month, {region.min_size_gb} to {region.max_size_gb:,} GB"

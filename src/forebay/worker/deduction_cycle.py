@@ -69,6 +69,7 @@ class CycleReconciler:
                 self.prices.run()
             self.deduct()
             self.nudge("auto-top-ups")
+            self.nudge("budgets")
             self.stop_what_ran_dry()
         finally:
             with suppress(Exception), self.database.begin() as connection:

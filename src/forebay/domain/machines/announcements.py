@@ -120,7 +120,7 @@ def stopped(
     is_terminated: bool,
     is_mailed: bool = False,
 ) -> None:
-    """Forebay stopped or terminated it; `cause` in a word: credits, idle, time."""
+    """Forebay stopped or terminated it; `cause` in a word: credits, budget, idle, time."""
     verb = "terminated" if is_terminated else "stopped"
     kept = "Nothing of it is left." if is_terminated else "Its disk is kept, and costs a little."
     tell(

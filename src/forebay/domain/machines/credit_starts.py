@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from forebay.domain.machines import deployments as one
 from forebay.domain.machines import planned_ends
+from forebay.domain.machines.budgets import BudgetExceeded
 from forebay.domain.machines.deployments import COLUMNS, Deployment, Limits, Status, to_deployment
 from forebay.domain.machines.planned_ends import CostMet
 from forebay.domain.people import teams
@@ -39,8 +40,8 @@ class Outcome(msgspec.Struct, frozen=True):
 def start_again(connection: Connection, context: TeamContext, limits: Limits, *, now: datetime) -> Outcome:
     """Start the team's machines that were stopped for lack of credits, the oldest first.
 
-    One that the credits don't last for is passed over: a smaller one behind it may still start. Raises Forbidden for
-    whoever may operate none, and for a frozen team.
+    One that the credits don't last for, or a budget doesn't allow, is passed over: a smaller one behind it may still
+    start. Raises Forbidden for whoever may operate none, and for a frozen team.
     """
     context = teams.hold(connection, context, Permission.operate)
     one.refuse_frozen(context)
@@ -52,8 +53,9 @@ def start_again(connection: Connection, context: TeamContext, limits: Limits, *,
             # What was begun for a machine that can't be started after all is undone, and nothing else is.
             with connection.begin_nested():
                 planned_ends.refuse_spent(connection, machine.id, machine.rate_micros, now=now)
+                one.refuse_beyond_budgets(connection, machine, limits, now=now)
                 one.resume(connection, machine, limits, f"Started again by {context.caller.name}.", now=now)
-        except (Forbidden, InsufficientBalance, CostMet) as refusal:
+        except (Forbidden, InsufficientBalance, BudgetExceeded, CostMet) as refusal:
             refused.append(refuse(machine, refusal))
             continue
         one.record(connection, context, "start-again", machine.id, now=now)

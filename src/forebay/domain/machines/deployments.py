@@ -18,7 +18,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.machines import announcements, planned_ends, volume_attachments
+from forebay.domain.machines import announcements, budgets, planned_ends, volume_attachments
 from forebay.domain.machines.events import note
 from forebay.domain.money import holds, metering
 from forebay.domain.money.amounts import charge_micros
@@ -416,7 +416,10 @@ def halt(
 
 
 def start(connection: Connection, context: TeamContext, deployment_id: str, limits: Limits, *, now: datetime) -> None:
-    """Start a stopped machine with the disk it had. Raises NotFound, Forbidden, Conflict, InsufficientBalance."""
+    """Start a stopped machine with the disk it had.
+
+    Raises NotFound, Forbidden, Conflict, InsufficientBalance, BudgetExceeded.
+    """
     context = teams.hold(connection, context, Permission.see)
     deployment = lock(connection, deployment_id, context.team_id)
     context.demand(Permission.operate, created_by=deployment.created_by)
@@ -424,8 +427,15 @@ def start(connection: Connection, context: TeamContext, deployment_id: str, limi
     if deployment.status is not Status.stopped:
         raise Conflict(f"Only a stopped machine can be started; this one is {deployment.status}.", code="NOT_STOPPED")
     planned_ends.refuse_spent(connection, deployment.id, deployment.rate_micros, now=now)
+    refuse_beyond_budgets(connection, deployment, limits, now=now)
     resume(connection, deployment, limits, f"Start asked for by {context.caller.name}.", now=now)
     record(connection, context, "start", deployment_id, now=now)
+
+
+def refuse_beyond_budgets(connection: Connection, deployment: Deployment, limits: Limits, *, now: datetime) -> None:
+    """Raise BudgetExceeded where a budget that blocks leaves less than what a start holds."""
+    amount = hold_micros(deployment.rate_micros, deployment.minimum_runtime_minutes, limits.minimum_micros)
+    budgets.refuse_more(connection, deployment.team_id, deployment.id, amount, now=now)
 
 
 def resume(connection: Connection, deployment: Deployment, limits: Limits, message: str, *, now: datetime) -> None:

@@ -75,6 +75,11 @@ def of_account(connection: Connection, user_id: str) -> dict[str, Any]:
     found["deployments"] = listed(connection, deployments, machines, deployments.c.created_by == user_id)
     stored = ("id", "team_id", "name", "state", "provider", "region", "size_gb", "created_at", "ended_at", "gone_at")
     found["volumes"] = listed(connection, tables.volumes, stored, tables.volumes.c.created_by == user_id)
+    limits = ("id", "team_id", "scope", "subject", "amount_micros", "shares", "at_limit", "created_at", "changed_at")
+    theirs = sa.select(tables.api_keys.c.id).where(tables.api_keys.c.user_id == user_id)
+    subject = tables.budgets.c.subject
+    about = sa.or_(tables.budgets.c.created_by == user_id, subject == user_id, subject.in_(theirs))
+    found["budgets"] = listed(connection, tables.budgets, limits, about)
     asked = ("id", "team_id", "email", "role", "state", "created_at", "sent_at", "expires_at", "closed_at")
     about_them = sa.or_(
         invitations.c.invited_by == user_id, invitations.c.email_key == email_key(str(account["email"]))

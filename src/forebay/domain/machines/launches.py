@@ -41,7 +41,7 @@ TAKEN_OVER = (
 def launch(connection: Connection, context: TeamContext, order: Order, limits: Limits, *, now: datetime) -> str:
     """Accept a deployment: check the order, hold the credits, reserve the capacity, write what is desired. Its id.
 
-    Raises BadRequest, OutOfStock, InsufficientBalance, RateLimitExceeded, Forbidden.
+    Raises BadRequest, OutOfStock, InsufficientBalance, BudgetExceeded, RateLimitExceeded, Forbidden.
     """
     context = teams.hold(connection, context, Permission.launch)
     wish = orders.wish(connection, context, order, limits, now=now)
@@ -59,6 +59,7 @@ def launch(connection: Connection, context: TeamContext, order: Order, limits: L
             id=deployment_id,
             team_id=context.team_id,
             created_by=context.caller.user_id,
+            api_key_id=context.caller.api_key_id,
             name=name or f"{slug(offer.gpu_type)}-{deployment_id[-6:]}",
             status=Status.deploying,
             desired=Desired.running,

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 from sqlalchemy import Connection
 
-from forebay.domain.machines import offers, orders, volumes
+from forebay.domain.machines import budgets, offers, orders, volumes
 from forebay.domain.machines.deployments import Limits
 from forebay.domain.machines.offers import SPOT, Offer
 from forebay.domain.machines.orders import Order, Refusal, Wish
@@ -17,6 +17,7 @@ from forebay.domain.machines.planned_ends import End, Plan, Reason
 from forebay.domain.money import auto_top_ups, outlook
 from forebay.domain.money.amounts import SECONDS_PER_HOUR, charge_micros, to_the_cent
 from forebay.domain.money.auto_top_ups import COOLDOWN, Policy
+from forebay.domain.money.budgets import AtLimit, of_team
 from forebay.domain.money.metering import Cost
 from forebay.domain.money.outlook import Outlook, counted, lasting
 from forebay.domain.people.access import TeamContext
@@ -127,11 +128,34 @@ def warnings(connection: Connection, wish: Wish, offer: Offer, after: Outlook, e
     seconds = after.runway_seconds
     if seconds is not None and seconds <= SHORT_SECONDS and after.balance_micros > 0:
         yield Warning("SHORT_RUNWAY", f"With this machine the team's credits last {lasting(seconds)}.")
+    yield from budget_warnings(connection, wish)
     left, wait = orders.creations_left(connection, wish)
     if left == 1:
         yield Warning("LAST_LAUNCH", f"After this you can't launch another one for {lasting(wait)}.")
     if wish.context.reach(Permission.manage_billing):
         yield from auto_top_up_warnings(connection, wish, after)
+
+
+def budget_warnings(connection: Connection, wish: Wish) -> Iterator[Warning]:
+    """Which budgets this machine would use up before the month is over, and what would happen then."""
+    origin, team_id = budgets.origin_of(connection, wish.context, wish.order.labels), wish.context.team_id
+    wanted = budgets.concerned(connection, of_team(connection, team_id), origin)
+    for standing in budgets.stand(connection, team_id, wanted, now=wish.now):
+        burn = standing.figures.burn_micros_per_hour + (0 if wish.price is None else wish.price.rate_micros)
+        seconds = 0 if burn == 0 else standing.remaining_micros * SECONDS_PER_HOUR // burn
+        if burn == 0 or standing.is_used_up or wish.now + timedelta(seconds=seconds) >= standing.month.end_at:
+            continue
+        then = {
+            AtLimit.notify: "Then it is told, and nothing else happens.",
+            AtLimit.block: "Then nothing more can be launched or started, and what runs, runs on.",
+            AtLimit.stop: "Then nothing more can be launched or started, and after a notice machines are stopped.",
+        }
+        left = f"{to_the_cent(standing.remaining_micros)} of {to_the_cent(standing.budget.amount_micros)}"
+        yield Warning(
+            "BUDGET_SHORT",
+            f"With this machine {standing.called}, {left} left, lasts {lasting(seconds)}. "
+            f"{then[standing.budget.at_limit]}",
+        )
 
 
 def auto_top_up_warnings(connection: Connection, wish: Wish, after: Outlook) -> Iterator[Warning]:

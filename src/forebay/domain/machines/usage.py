@@ -21,7 +21,8 @@ from sqlalchemy import Connection
 
 from forebay.domain.money import spreadsheets
 from forebay.domain.money.amounts import SECONDS_PER_HOUR, in_dollars
-from forebay.storage.tables import deployments, segments, users, volumes
+from forebay.domain.money.budget_scopes import latest_keys
+from forebay.storage.tables import api_keys, deployments, segments, users, volumes
 
 DAY_SECONDS = 86400
 LABEL = re.compile(r"label:(.{1,63})", re.DOTALL)
@@ -34,6 +35,7 @@ class By(StrEnum):
     day = "day"
     gpu_type = "gpuType"
     member = "member"
+    api_key = "apiKey"
     deployment = "deployment"
     volume = "volume"
 
@@ -43,6 +45,7 @@ NO_NAME: sa.ColumnElement[str] = sa.cast(sa.null(), sa.Text)
 OF_MACHINE = {
     By.gpu_type: (deployments.c.gpu_type, deployments.c.gpu_model),
     By.member: (sa.func.coalesce(deployments.c.created_by, volumes.c.created_by), users.c.name),
+    By.api_key: (sa.func.coalesce(deployments.c.api_key_id, volumes.c.api_key_id), api_keys.c.name),
     By.deployment: (deployments.c.id, deployments.c.name),
 }
 """What identifies a group of machines, and what it is called. Volumes have nothing of it but a person."""
@@ -82,6 +85,8 @@ def used(connection: Connection, team_id: str, group_by: str, *, from_at: dateti
         found = by_label(connection, pieces, label)
     elif By(group_by) is By.day:
         return to_uses(connection.execute(by_day(pieces)), worded=day)
+    elif By(group_by) is By.api_key:
+        found = by_key(connection, pieces)
     elif By(group_by) is By.volume:
         found = [part for use in to_uses(connection.execute(by_disk(pieces))) for part in apart(use)]
     else:
@@ -96,6 +101,13 @@ def by_label(connection: Connection, pieces: sa.CTE, label: str) -> list[Use]:
         return msgspec.json.decode(labels, type=dict[str, str]).get(label)
 
     return to_uses(connection.execute(by_machine(pieces, deployments.c.labels, NO_NAME)), worded=value)
+
+
+def by_key(connection: Connection, pieces: sa.CTE) -> list[Use]:
+    """Usage by the key it came through. A key that was rotated is the one that has come in its place."""
+    found = to_uses(connection.execute(by_machine(pieces, *OF_MACHINE[By.api_key])))
+    latest = latest_keys(connection, {use.key for use in found if use.key is not None})
+    return [msgspec.structs.replace(use, key=latest.get(use.key or "")) for use in found]
 
 
 def day(number: str) -> str:
@@ -191,6 +203,7 @@ def by_machine(pieces: sa.CTE, key: sa.ColumnElement[Any], name: sa.ColumnElemen
     source = of.outerjoin(deployments, deployments.c.id == of.c.resource_id)
     source = source.outerjoin(volumes, volumes.c.id == of.c.resource_id)
     source = source.outerjoin(users, users.c.id == OF_MACHINE[By.member][0])
+    source = source.outerjoin(api_keys, api_keys.c.id == OF_MACHINE[By.api_key][0])
     raw_key = sa.type_coerce(key, sa.Text)
     columns: list[sa.ColumnElement[Any]] = [raw_key.label("key"), sa.func.max(name).label("name")]
     columns += [sa.func.sum(of.c[column]).label(column) for column in FIGURES]

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay import ids
+from forebay.domain.machines import budgets, volume_attachments, volume_regions
 from forebay.domain.machines import deployments as machines
-from forebay.domain.machines import volume_attachments, volume_regions
 from forebay.domain.machines.volume_regions import rate_micros
 from forebay.domain.money import holds, metering
 from forebay.domain.money.amounts import charge_micros
@@ -148,7 +148,7 @@ def record(
 def create(connection: Connection, context: TeamContext, order: Order, *, now: datetime) -> str:
     """Accept a volume: check it, see the credits for a week, keep the room. Its id.
 
-    Raises BadRequest, Forbidden, NotFound, Conflict, InsufficientBalance, NoRoom.
+    Raises BadRequest, Forbidden, NotFound, Conflict, InsufficientBalance, BudgetExceeded, NoRoom.
     """
     context = teams.hold(connection, context, Permission.manage_volumes)
     machines.refuse_frozen(context)
@@ -165,6 +165,7 @@ def create(connection: Connection, context: TeamContext, order: Order, *, now: d
         id=volume_id,
         team_id=context.team_id,
         created_by=context.caller.user_id,
+        api_key_id=context.caller.api_key_id,
         name=name,
         provider=region.provider,
         region=region.region,
@@ -182,6 +183,8 @@ def create(connection: Connection, context: TeamContext, order: Order, *, now: d
         raise name_taken(name)
     rate = rate_micros(region.nanos_per_gb, order.size_gb)
     holds.require_available(connection, team_id=context.team_id, amount_micros=ahead_micros(rate))
+    ahead = budgets.until_month_end_micros(rate, PAID_AHEAD_SECONDS, now=now)
+    budgets.refuse_more(connection, context.team_id, volume_id, ahead, now=now)
     # It is on record by now, and counts.
     volume_regions.reserve(connection, region, 0)
     details = {"name": name, "size_gb": order.size_gb, "region": region.id, "rate_micros": rate}
@@ -217,7 +220,7 @@ def update(
     """Rename it, let it grow, or both.
 
     A volume that is attached keeps its place on machines until it is attached again. Raises NotFound, Forbidden,
-    BadRequest, Conflict, InsufficientBalance, NoRoom.
+    BadRequest, Conflict, InsufficientBalance, BudgetExceeded, NoRoom.
     """
     context = teams.hold(connection, context, Permission.manage_volumes)
     volume = lock(connection, volume_id, context.team_id)
@@ -245,6 +248,9 @@ def grow(connection: Connection, context: TeamContext, volume: Volume, size_gb: 
     volume_regions.refuse_size(region, size_gb)
     rate = rate_micros(volume.nanos_per_gb, size_gb)
     holds.require_available(connection, team_id=volume.team_id, amount_micros=ahead_micros(rate))
+    # What it costs as it is now would be spent anyway.
+    ahead = budgets.until_month_end_micros(rate - volume.rate_micros, PAID_AHEAD_SECONDS, now=now)
+    budgets.refuse_more(connection, volume.team_id, volume.id, ahead, now=now)
     volume_regions.reserve(connection, region, size_gb - volume.size_gb)
     change(connection, volume.id, size_gb=size_gb, error=None, due_at=now, attempts=0)
     details = {"from_gb": volume.size_gb, "size_gb": size_gb, "rate_micros": rate}

@@ -179,8 +179,8 @@ def words(standing: Standing, decision: Decision) -> str:
     return {
         Reason.off: "Auto top-up is off.",
         Reason.stopped: (
-            f"Auto top-up has stopped and charges nothing. {sentence(policy.stopped_reason) or ''} "
-            "Save another card and make it the default one, or let this one be tried again."
+            "Auto top-up has stopped and charges nothing until it is tried again. "
+            f"{sentence(policy.stopped_reason) or ''}"
         ),
         Reason.frozen: "The team is frozen, and auto top-up charges nothing until an operator lifts that.",
         Reason.no_card: "Auto top-up is on, but there is no card to charge. Save one, or choose a default one.",
@@ -208,7 +208,8 @@ def meaning(policy: Policy | Terms, burn_micros_per_hour: int) -> str:
     if not policy.keeps_up_with(burn):
         return (
             f"At your current burn of {to_the_cent(burn)} an hour this can't keep up: at most "
-            f"{dollars(policy.max_charge_micros)} is charged every 5 minutes. Raise the amount and maxChargeAmount."
+            f"{dollars(policy.max_charge_micros)} is charged every 5 minutes. Raise the amount and the most that one "
+            "charge may be."
         )
     seconds = max(int(COOLDOWN.total_seconds()), policy.amount_micros * SECONDS_PER_HOUR // burn)
     every = lasting(seconds).removeprefix("about ").removeprefix("1 ")

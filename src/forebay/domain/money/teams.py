@@ -9,7 +9,7 @@ from forebay.domain.money import ledger
 from forebay.domain.people import activity, teams
 from forebay.domain.people.access import Caller
 from forebay.domain.people.roles import MemberMode
-from forebay.storage.tables import auto_top_ups, cards, payment_attempts
+from forebay.storage.tables import auto_top_ups, budgets, cards, payment_attempts
 
 
 def create(
@@ -36,12 +36,16 @@ def payments_under_way(connection: Connection, team_id: str) -> int:
 
 
 def close(connection: Connection, team_id: str, *, now: datetime) -> None:
-    """The team comes to its end: nothing is charged for it any more. Afterwards the caller wakes `cards`."""
+    """The team comes to its end: nothing is charged for it any more, and no budget tells of it.
+
+    Afterwards the caller wakes `cards`.
+    """
     connection.execute(
         sa.update(auto_top_ups)
         .where(auto_top_ups.c.team_id == team_id, auto_top_ups.c.is_on)
         .values(is_on=False, updated_at=now)
     )
+    connection.execute(sa.delete(budgets).where(budgets.c.team_id == team_id))
     connection.execute(
         sa.update(cards)
         .where(cards.c.team_id == team_id, cards.c.deleted_at.is_(None))

@@ -14,6 +14,7 @@ class Kind(StrEnum):
     deployment_stopped = "deployment.stopped"
     deployment_idle = "deployment.idle"
     balance_low = "balance.low"
+    budget_reached = "budget.reached"
     charge_made = "charge.made"
     charge_declined = "charge.declined"
     auto_top_up_stopped = "auto-top-up.stopped"
@@ -45,11 +46,16 @@ MEANINGS: dict[Kind, Meaning] = {
     Kind.deployment_failed: Meaning("A machine could not be launched or started.", STARTER),
     Kind.deployment_reclaimed: Meaning("The provider has taken a machine back, or lost it.", STARTER),
     Kind.deployment_stopped: Meaning(
-        "Forebay stopped or terminated a machine: no credits, idle for too long, its time was over.", STARTER
+        "Forebay stopped or terminated a machine: no credits, a budget used up, idle for too long, its time was over.",
+        STARTER,
     ),
     Kind.deployment_idle: Meaning("A machine is idle and is about to be stopped.", STARTER),
     Kind.balance_low: Meaning(
         "The credits run low or are gone: what will be stopped, what was, when disks go.", KEEPERS, is_required=True
+    ),
+    Kind.budget_reached: Meaning(
+        "A budget was used up to a share that is told of, or machines were stopped for one, or are about to be.",
+        "owners and admins of the team, and whoever's spending it is",
     ),
     Kind.charge_made: Meaning("A payment was made: the receipt.", "whoever paid, or owners and admins"),
     Kind.charge_declined: Meaning("A charge came to nothing, and why.", "whoever asked for it, or owners and admins"),

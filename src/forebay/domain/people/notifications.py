@@ -96,9 +96,17 @@ def mail_team(
     *,
     details: Mapping[str, Any],
     now: datetime,
+    also: str | None = None,
+    page: str = "/",
 ) -> None:
-    """A letter to each of a team who has one of the roles and wants the kind, and the event for webhooks."""
-    for recipient in who_wants(connection, kind, members(connection, team_id, roles)):
+    """A letter to each of a team who has one of the roles and wants the kind, and the event for webhooks.
+
+    `also` is one more person, if they are in the team.
+    """
+    there = members(connection, team_id, roles)
+    if also is not None and also not in {recipient.user_id for recipient in there}:
+        there += person(connection, also, team_id)
+    for recipient in who_wants(connection, kind, there):
         mails.send(connection, recipient.email, letter_to(recipient.name), now=now, kind=kind)
     letter = letter_to("")
     tell(
@@ -108,6 +116,7 @@ def mail_team(
         letter.paragraphs[:1],
         team_id=team_id,
         details=details,
+        page=page,
         is_mailed=True,
         now=now,
     )

@@ -1,6 +1,7 @@
 """The tables, in the wings of the domain: people, money, machines, and what the worker needs for itself."""
 
 from forebay.storage.tables.base import metadata
+from forebay.storage.tables.budgets import budgets
 from forebay.storage.tables.low_balance import low_balances
 from forebay.storage.tables.machines import (
     deployment_events,
@@ -72,6 +73,7 @@ __all__ = [
     "alerts",
     "api_keys",
     "auto_top_ups",
+    "budgets",
     "card_set_ups",
     "cards",
     "cloud",

@@ -82,6 +82,7 @@ deployments = sa.Table(
     sa.Column("id", ID, primary_key=True),
     sa.Column("team_id", ID, sa.ForeignKey("teams.id"), nullable=False),
     sa.Column("created_by", ID, sa.ForeignKey("users.id"), nullable=False),
+    sa.Column("api_key_id", ID, comment="of the key that launched it; null: a person who was signed in"),
     sa.Column("name", sa.String(60), nullable=False),
     sa.Column("status", sa.String(24), nullable=False, comment="what the wire says"),
     sa.Column("desired", sa.String(12), nullable=False, comment="what the provider is to bring about"),

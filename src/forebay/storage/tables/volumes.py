@@ -28,6 +28,7 @@ volumes = sa.Table(
     sa.Column("id", ID, primary_key=True),
     sa.Column("team_id", ID, sa.ForeignKey("teams.id"), nullable=False),
     sa.Column("created_by", ID, sa.ForeignKey("users.id"), nullable=False),
+    sa.Column("api_key_id", ID, comment="of the key that made it; null: a person who was signed in"),
     sa.Column("name", sa.String(60), nullable=False),
     sa.Column("provider", sa.String(40), nullable=False),
     sa.Column("region", sa.String(60), nullable=False),
