@@ -112,7 +112,7 @@ def in_what_scripts_show(olga: Watched, stage: Stage) -> list[tuple[str, list[st
     wrong.append(("the palette", [*page.evaluate(LIVES), *olga.told]))
     page.keyboard.press("Escape")
     page.get_by_role("link", name="Terminate").click()
-    expect(page.locator("dialog.dialog")).to_be_visible(timeout=20_000)
+    expect(page.locator("dialog.dialog")).to_contain_text("is lost", timeout=20_000)
     wrong.append(("a question", [*page.evaluate(LIVES), *olga.told]))
     wrong.append(("the form", olga.look(f"/t/vision-lab/deploy/new?again={stage.machines['equipped']}")))
     with page.expect_response("**/deploy/preview"):
@@ -159,6 +159,7 @@ def elsewhere(url: str) -> Iterator[str]:
     yield f"http://localhost:{server.server_port}/"
     server.shutdown()
     thread.join()
+    server.server_close()
 
 
 def test_another_site_shows_nothing_of_ours_and_sends_no_form(

@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-from tests.api.cloud import ABSENT
+from tests.api.cloud import ABSENT, Cloud
 from tests.web.browser import Browser, with_session
 from tests.web.crawl import Snapshot, crawl, is_html
 from tests.web.stage import Stage
@@ -89,11 +89,12 @@ def test_a_provider_that_people_sign_in_with_is_where_forms_may_go(full_stage: S
     assert "form-action 'self' https://corp.test;" in policy
 
 
-def test_a_stream_says_it_too(full_stage: Stage) -> None:
-    cookies = {"forebay-session": full_stage.cloud.session(full_stage.olga.id)}
+def test_a_stream_says_it_too(own_cloud: Cloud) -> None:
+    olga = own_cloud.person("Olga")
+    base = with_session(own_cloud, olga).get("/t").headers["location"]
     with (
-        full_stage.cloud.served() as port,
-        httpx.stream("GET", f"http://127.0.0.1:{port}/t/vision-lab/live", cookies=cookies) as answer,
+        own_cloud.served() as port,
+        httpx.stream("GET", f"http://127.0.0.1:{port}{base}/live", cookies={"forebay-session": olga.session}) as answer,
     ):
         assert answer.headers["content-type"] == "text/event-stream"
         assert wrong_with(answer) == []
