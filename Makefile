@@ -49,5 +49,5 @@ setup: ## Install what working on Forebay needs, and nothing else
 
 clean: ## Remove what was made here but the data: .venv and caches
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	rm -rf assets/node_modules assets/.basecoat.css
+	rm -rf assets/node_modules assets/.basecoat.css tests/lighthouse/node_modules
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

@@ -5,13 +5,14 @@ import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { prune } from "./prune.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = resolve(process.argv[2]);
 const basecoat = join(here, "node_modules/basecoat-css/dist");
 
 // Of Basecoat's looks only those of the components that the pages use: all of them would be 220 KB of style.
-const PARTS = ["Button", "Textarea", "Input", "Native Select", "Alert", "Badge", "Dialog", "Card", "Checkbox", "Radio", "Switch", "Field", "Empty", "Kbd", "Label", "Progress", "Table"];
+const PARTS = ["Button", "Textarea", "Input", "Native Select", "Alert", "Badge", "Dialog", "Card", "Checkbox", "Radio", "Field", "Empty", "Kbd", "Label", "Table"];
 
 const chosen = () => {
   const looks = readFileSync(join(basecoat, "styles/nova.css"), "utf8").replace(/^@layer components \{/m, "");
@@ -40,10 +41,11 @@ mkdirSync(out, { recursive: true });
 writeFileSync(join(out, "signs.json"), `${JSON.stringify(Object.fromEntries(SIGNS.map((name) => [name, inside(name)])), null, 1)}\n`);
 writeFileSync(join(here, ".basecoat.css"), chosen());
 const tailwind = join(here, "node_modules/@tailwindcss/cli/dist/index.mjs");
-execFileSync(process.execPath, [tailwind, "-i", "forebay.css", "-o", join(out, "forebay.css"), "--minify"], {
+const style = execFileSync(process.execPath, [tailwind, "-i", "forebay.css", "-o", "-"], {
   cwd: here,
-  stdio: ["ignore", "ignore", "pipe"],
+  stdio: ["ignore", "pipe", "pipe"],
 });
+writeFileSync(join(out, "forebay.css"), prune(style.toString(), here, join(here, "../src/forebay/web")));
 
 const common = {
   absWorkingDir: here,
@@ -56,6 +58,7 @@ const common = {
   logLevel: "error",
 };
 await build({ ...common, entryPoints: ["forebay.js", "passkeys.js", "chart.js"] });
+await build({ ...common, entryPoints: ["htmx.js"], format: "esm" });
 await build({
   ...common,
   entryPoints: ["terminal.js"],

@@ -3,12 +3,27 @@ import uPlot from "uplot";
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const DOLLARS = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD", maximumFractionDigits: 2 });
+const SMALL = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD", maximumSignificantDigits: 2 });
 const LEGEND_HEIGHT = 32;
+const HOUR = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const DAY = { day: "numeric", month: "short" };
+const PARTS = { hour: ["Hour", 3600], day: ["Day", 86400], week: ["Week from", 604800] };
+
+const money = (amount) => (amount > 0 && amount < 0.01 ? SMALL : DOLLARS).format(amount);
+const amounts = (_, ticks) => ticks.map((tick) => (ticks[1] - ticks[0] < 0.01 && tick > 0 ? SMALL : DOLLARS).format(tick));
+const moment = (at, format) => new Date(at * 1000).toLocaleString("en-GB", { ...format, timeZone: "UTC" });
+
+// What the rows of its table say: times in seconds, and what stands at each; steps go on until the end that is said.
+const read = (place) => {
+  const table = document.getElementById(place.dataset.from);
+  const rows = [...table.querySelectorAll("tbody tr")].map(({ dataset }) => [Date.parse(dataset.at) / 1000, Number(dataset.value), Number(dataset.total)]);
+  rows.sort(([a], [b]) => a - b);
+  if (table.dataset.until) rows.push([Math.max(Date.parse(table.dataset.until) / 1000, rows.at(-1)[0] + 1), rows.at(-1)[1], 0]);
+  return [0, 1, 2].map((column) => rows.map((row) => row[column]));
+};
 
 const draw = (place) => {
-  const rows = [...document.querySelectorAll(`#${place.dataset.from} tbody tr`)];
-  const points = rows.map((row) => [Date.parse(row.dataset.at) / 1000, Number(row.dataset.value)]);
-  points.sort(([a], [b]) => a - b);
+  const [times, values, totals] = read(place);
   const resolve = (value) => {
     const probe = document.createElement("span");
     probe.style.color = value;
@@ -20,30 +35,40 @@ const draw = (place) => {
   const ink = resolve(colour("--muted-foreground"));
   const line = resolve(colour("--border"));
   const bar = resolve(colour("--chart-1"));
+  const second = resolve(colour("--foreground"));
   const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "12px system-ui" };
-  const day = (at) => new Date(at * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
-  // Half a bar of room at both ends, and a line below for the day that is pointed at, or the last one.
-  const half = points.length > 1 ? (points[1][0] - points[0][0]) / 2 : 43200;
-  const last = points.at(-1);
+  // Half a bar of room at both ends, and a line below for what is pointed at, or the last.
+  const [name, seconds] = PARTS[place.dataset.unit ?? "day"];
+  const isHourly = seconds === 3600;
+  const isSteps = place.dataset.form === "steps";
+  const tick = (at) => moment(at, isHourly && at % 86400 !== 0 ? HOUR : DAY);
   const size = () => ({ width: place.clientWidth, height: place.clientHeight - LEGEND_HEIGHT });
-  const chart = new uPlot(
-    {
-      ...size(),
-      cursor: { y: false, points: { show: false } },
-      scales: {
-        x: { range: (_, low, high) => [low - half, high + half] },
-        y: { range: (_, low, high) => [0, Math.max(high * 1.1, 0.01)] },
-      },
-      axes: [
-        { ...axis, size: 32, grid: { show: false }, values: (_, ticks) => ticks.map(day) },
-        { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => DOLLARS.format(tick)) },
-      ],
-      series: [{ label: "Day", value: (_, at) => day(at ?? last[0]) }, { label: place.dataset.label, value: (_, spent) => DOLLARS.format(spent ?? last[1]), fill: bar, stroke: bar, width: 0, paths: uPlot.paths.bars({ size: [0.7, 28], radius: 0.15 }), points: { show: false } }],
-    },
-    [points.map(([at]) => at), points.map(([, value]) => value)],
-    place,
-  );
+  const range = (_, low, high) => [0, Math.max(high * 1.1, 0.000001)];
+  const value = (all) => (_, amount) => money(amount ?? all.at(-1));
+  const form = isSteps ? { width: 2, paths: uPlot.paths.stepped({ align: 1 }) } : { fill: bar, width: 0, paths: uPlot.paths.bars({ size: [0.7, 28], radius: 0.15 }) };
+  const options = {
+    ...size(),
+    cursor: { y: false, points: { show: false } },
+    // Times of all the world's machines are those of UTC: so are the ticks between them.
+    tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
+    scales: { x: { range: (_, low, high) => [low - seconds / 2, high + seconds / 2] }, y: { range }, total: { range } },
+    axes: [
+      { ...axis, size: 32, grid: { show: false }, values: (_, ticks) => ticks.map(tick) },
+      { ...axis, size: 64, values: amounts },
+    ],
+    series: [
+      { label: isSteps ? "From" : name, value: (_, at) => moment(at ?? times.at(-1), isHourly || isSteps ? { ...DAY, ...HOUR } : DAY) },
+      { label: place.dataset.label, value: value(values), stroke: bar, points: { show: false }, ...form },
+    ],
+  };
+  if (place.dataset.total) {
+    options.axes.push({ ...axis, scale: "total", side: 1, size: 64, grid: { show: false }, values: amounts });
+    options.series.push({ label: place.dataset.total, value: value(totals), scale: "total", stroke: second, width: 1.5, points: { show: false } });
+  }
+  const chart = new uPlot(options, place.dataset.total ? [times, values, totals] : [times, values], place);
   new ResizeObserver(() => chart.setSize(size())).observe(place);
 };
 
-for (const place of document.querySelectorAll(".chart[data-from]")) draw(place);
+// One after the other, once the page is there to be read and used.
+for (const place of document.querySelectorAll(".chart[data-from]")) setTimeout(draw, 0, place);
+for (const key of document.querySelectorAll("[data-with-chart]")) key.hidden = false;

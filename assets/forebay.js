@@ -1,5 +1,4 @@
 // What the dashboard does in the browser beyond links and forms, all of which work without it.
-import "./htmx.js";
 import "./live.js";
 import "./palette.js";
 import "./small.js";

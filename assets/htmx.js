@@ -1,5 +1,6 @@
 // htmx, and the one thing of its inside that we use by ourselves: changing a part of the page into its new state without
-// touching what stayed the same, so that focus, scroll and what is being read remain.
+// touching what stayed the same, so that focus, scroll and what is being read remain. It is three quarters of all script, so
+// it is a module of its own: on pages with htmx's attributes from the start, on others with the first change.
 import htmx from "htmx.org/dist/htmx.esm.js";
 
 let change;

@@ -1,7 +1,6 @@
 // The page keeps itself up to date. The server says which records of the team have changed; then the page is fetched
 // anew, and the parts that show them are changed in place. Only a page that is being looked at listens: a browser opens
 // six connections to a server at most, and somebody may have more tabs than that.
-import { morph } from "./htmx.js";
 import { freshen } from "./small.js";
 
 const address = document.body.dataset.live;
@@ -21,6 +20,7 @@ const refresh = async () => {
   const answer = await fetch(location.href, { headers: { "x-live": "yes" }, redirect: "error" }).catch(() => null);
   if (!answer?.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const { morph } = await import(document.body.dataset.htmx);
   for (const part of document.querySelectorAll("[data-live-on]")) {
     const wants = part.dataset.liveOn.split(" ").some((topic) => topics.has(topic));
     const now = fresh.getElementById(part.id);

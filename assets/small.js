@@ -37,6 +37,23 @@ document.addEventListener("click", async (event) => {
 });
 for (const button of document.querySelectorAll("[data-copies]")) button.hidden = false;
 
+// Exact times and amounts are in titles, which need a pointer: with a finger, tap them.
+document.addEventListener("click", (event) => {
+  document.querySelector(".tip")?.remove();
+  const exact = event.target.closest("time[title], data[title]");
+  if (!exact || exact.closest("a, button, summary") || !matchMedia("(hover: none)").matches) return;
+  const tip = document.createElement("span");
+  tip.className = "tip";
+  tip.role = "status";
+  tip.textContent = exact.title;
+  document.body.append(tip);
+  const { left, width, bottom } = exact.getBoundingClientRect();
+  const half = tip.offsetWidth / 2 + 8;
+  tip.style.left = `${Math.min(Math.max(left + width / 2, half), innerWidth - half)}px`;
+  tip.style.top = `${bottom + 4}px`;
+});
+document.addEventListener("scroll", () => document.querySelector(".tip")?.remove(), { passive: true });
+
 // A link to a page that asks something before it is done: the question is shown over the present page. Without a
 // script, or with another button of the mouse, the link leads to that page.
 document.addEventListener("click", async (event) => {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from operator import ge, le
 from typing import Literal
 
-Unit = Literal["x", "s", "MB", "us", "%", "/s"]
+Unit = Literal["x", "s", "MB", "us", "%", "/s", "/100"]
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {">=": ge, "<=": le}
 
 

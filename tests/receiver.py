@@ -1,4 +1,4 @@
-"""Somebody who receives webhooks: a real HTTP server on loopback that answers as it is told."""
+"""Somebody who receives webhooks, or is asked for a page: a real HTTP server on loopback that answers as it is told."""
 
 import http.server
 import ssl
@@ -58,6 +58,9 @@ def receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
                 self.send_header(name, value)
             self.end_headers()
 
+        def do_GET(self) -> None:
+            self.do_POST()
+
         def log_message(self, format: str, *args: Any) -> None:
             """Nobody reads it."""
 
@@ -100,3 +103,11 @@ def trickling(handler: http.server.BaseHTTPRequestHandler) -> None:
 def babbling(handler: http.server.BaseHTTPRequestHandler) -> None:
     """No HTTP at all."""
     handler.wfile.write(b"220 mail.example.org ESMTP\r\n")
+
+
+def paged(handler: http.server.BaseHTTPRequestHandler, body: bytes, *, length: int | None = None) -> None:
+    """A page, of the length that it says or another."""
+    handler.send_response(200)
+    handler.send_header("content-length", str(len(body) if length is None else length))
+    handler.end_headers()
+    handler.wfile.write(body)

@@ -27,26 +27,30 @@ def signed(*secrets: str, at: int = 0) -> dict[str, str]:
     return webhook_messages.headers(secrets, "6a0f", at or int(time.time()), BODY)
 
 
-CASES: list[tuple[dict[str, str], bytes, bool]] = [
-    (signed(SECRET), BODY, True),
-    (signed(OTHER, SECRET), BODY, True),
-    (signed(OTHER), BODY, False),
-    (signed(SECRET), BODY.replace(b"{", b"{ "), False),
-    (signed(SECRET) | {"webhook-id": "6a10"}, BODY, False),
-    (signed(SECRET, at=int(time.time()) - 3600), BODY, False),
-    (signed(SECRET) | {"webhook-timestamp": str(int(time.time()) - 10)}, BODY, False),
-]
+def cases() -> list[tuple[dict[str, str], bytes, bool]]:
+    """Made when they are needed: the checks go by the clock, and a signature is good for five minutes."""
+    return [
+        (signed(SECRET), BODY, True),
+        (signed(OTHER, SECRET), BODY, True),
+        (signed(OTHER), BODY, False),
+        (signed(SECRET), BODY.replace(b"{", b"{ "), False),
+        (signed(SECRET) | {"webhook-id": "6a10"}, BODY, False),
+        (signed(SECRET, at=int(time.time()) - 3600), BODY, False),
+        (signed(SECRET) | {"webhook-timestamp": str(int(time.time()) - 10)}, BODY, False),
+    ]
 
 
-@pytest.mark.parametrize(("headers", "body", "is_good"), CASES)
-def test_the_check_in_python(headers: dict[str, str], body: bytes, is_good: bool) -> None:
+@pytest.mark.parametrize("number", range(len(cases())))
+def test_the_check_in_python(number: int) -> None:
+    headers, body, is_good = cases()[number]
     found: dict[str, Any] = {}
     exec(block("python"), found)
     assert found["is_from_forebay"](SECRET, headers, body) is is_good
 
 
-@pytest.mark.parametrize(("headers", "body", "is_good"), CASES)
-def test_the_check_in_a_shell(headers: dict[str, str], body: bytes, is_good: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", range(len(cases())))
+def test_the_check_in_a_shell(number: int, tmp_path: Path) -> None:
+    headers, body, is_good = cases()[number]
     (tmp_path / "body").write_bytes(body)
     names = {name.upper().replace("-", "_"): value for name, value in headers.items() if name.startswith("webhook-")}
     done = subprocess.run(

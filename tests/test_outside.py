@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from forebay.domain.people.public_addresses import Walls
 from forebay.outside import Outside, is_ours, resolve
-from tests.receiver import Receiver, babbling, endless, receiver, trickling
+from tests.receiver import Receiver, babbling, endless, paged, receiver, trickling
 
 OPEN = Walls(("127.0.0.0/8",), allows_http=True)
 HTTP = Walls(allows_http=True)
@@ -160,3 +160,39 @@ def test_the_certificate_is_that_of_the_name_wherever_it_leads(tmp_path: Path) -
         assert to("other.example.org", trusting) == "its certificate is not trusted"
         assert to("hook.example.org", None) == "its certificate is not trusted"
     assert len(secure.found) == 1
+
+
+def test_what_is_asked_for_comes_whole_or_not_at_all(other: Receiver) -> None:
+    outside = Outside(OPEN, deadline_seconds=1)
+    other.answer = lambda handler: paged(handler, b"one\ntwo\n")
+    found = outside.get(other.url, {"accept": "text/plain"}, most_bytes=1024)
+    assert (found.status_code, found.body) == (200, b"one\ntwo\n")
+    [asked] = other.found
+    assert (asked.path, asked.headers["accept"], asked.headers["accept-encoding"]) == (
+        "/hook?x=1",
+        "text/plain",
+        "identity",
+    )
+    assert "content-length" not in asked.headers
+    other.answer = lambda handler: paged(handler, b"x" * 1025)
+    found = outside.get(other.url, {}, most_bytes=1024)
+    assert (found.status_code, found.reason, found.body) == (None, "it answered with more than 1 KB", b"")
+    other.answer = lambda handler: paged(handler, b"one\n", length=400)
+    found = outside.get(other.url, {}, most_bytes=1024)
+    assert (found.status_code, found.body) == (None, b"")
+    for answer in (endless, trickling, babbling):
+        other.answer = answer
+        begun = time.monotonic()
+        assert outside.get(other.url, {}, most_bytes=1024).status_code is None
+        assert time.monotonic() - begun < 5
+
+
+def test_asking_follows_no_redirect_and_stays_behind_the_walls(other: Receiver) -> None:
+    other.statuses, other.headers = [302], {"location": other.url}
+    assert Outside(OPEN).get(other.url, {}, most_bytes=1024).status_code == 302
+    assert len(other.found) == 1
+    assert "not on the public network" in Outside(HTTP).get(other.url, {}, most_bytes=1024).reason
+    assert "https://" in Outside(Walls(("127.0.0.0/8",))).get(other.url, {}, most_bytes=1024).reason
+    outside, _ = names(["127.0.0.1"], walls=HTTP)
+    assert outside.get(f"http://keys.example.org:{other.port}/", {}, most_bytes=1024).reason == CLOSED
+    assert len(other.found) == 1

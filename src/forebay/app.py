@@ -20,10 +20,11 @@ from forebay.clock import Clock, SystemClock
 from forebay.compute.base import Provider
 from forebay.domain.machines import budget_stops, lifecycle, local_host, volume_work
 from forebay.domain.machines.deployments import Limits
+from forebay.domain.machines.ssh_key_sources import Fetches
 from forebay.domain.money import card_set_ups, ledger, low_balance, payment_attempts
 from forebay.domain.money.receipts import Seller
 from forebay.domain.people import credentials, webhook_deliveries
-from forebay.domain.people.public_addresses import walls_of
+from forebay.domain.people.public_addresses import Walls, walls_of
 from forebay.host import listen, make_private_folder, public_url, read_secret_key, this_host
 from forebay.outside import Outside
 from forebay.payments.base import PaymentProcessor
@@ -66,6 +67,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SOURCE_SECONDS = 5.0
+"""How long somebody waits for the keys that they want from another server."""
+
 
 class AlreadyRunning(RuntimeError):
     """Another process works on this data folder; on SQLite there is one at a time."""
@@ -91,6 +95,10 @@ class Forebay:
         self.worker: Worker | None = None
         self.providers: Mapping[str, Provider] = {}
         self.looks = ProviderLooks(lambda: self.providers)
+        self.fetches: Fetches = Outside(
+            Walls(settings.ssh_key_source_open_networks, settings.ssh_key_source_allow_http),
+            deadline_seconds=SOURCE_SECONDS,
+        )
         self.processor: PaymentProcessor | None = None
         self.public_url = public_url(settings, settings.port)
 
@@ -334,6 +342,7 @@ def build_api(forebay: Forebay, url: str) -> tuple["Litestar", "Door"]:
         nudge=forebay.nudge,
         provider_names=forebay.settings.providers,
         looks=forebay.looks,
+        fetches=forebay.fetches,
         status=forebay.status,
     )
     door = Door(services)
@@ -349,8 +358,10 @@ def build_api(forebay: Forebay, url: str) -> tuple["Litestar", "Door"]:
         note_use=door.note_use,
         denials=door.denials,
         looks=forebay.looks,
+        fetches=forebay.fetches,
         executor=door.executor,
         slow_executor=door.slow_executor,
+        look_executor=door.look_executor,
     )
     own_pages, close_pages = pages.build(frame, ProviderShells(lambda: forebay.providers))
     asgi = server.build(door, [*health.build(door), *own_pages])

@@ -2,8 +2,8 @@
 
 A name is resolved once; all addresses it has must be public (`domain/people/public_addresses.py`), and one of those
 very addresses is connected to, so that a second answer of the name server changes nothing. No redirect is followed, no
-proxy of the environment is used, an answer's body is read to a bound and thrown away, and all of it ends by one
-deadline.
+proxy of the environment is used, an answer's body is read to a bound (and thrown away, unless it is what was asked
+for), and all of it ends by one deadline.
 """
 
 import ipaddress
@@ -11,6 +11,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -36,6 +37,8 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     status_code: int | None
     reason: str
     milliseconds: int
+    body: bytes = b""
+    """Of what was asked for, whole; empty where something was sent."""
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -157,10 +160,21 @@ class Outside:
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answered:
         """Send a body; what came of it. Never raises."""
+        return self.exchange("POST", url, {"content-length": str(len(body)), **headers}, body, drain)
+
+    def get(self, url: str, headers: Mapping[str, str], *, most_bytes: int) -> Answered:
+        """What an address answers, whole or not at all. Never raises."""
+        headers = {"accept-encoding": "identity", **headers}
+        return self.exchange("GET", url, headers, b"", lambda response: whole(response, most_bytes))
+
+    def exchange(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, read: Callable[[httpcore.Response], bytes]
+    ) -> Answered:
+        """One request, and what came of it. Never raises."""
         begun = time.monotonic()
-        status_code, reason = None, ""
+        status_code, reason, found = None, "", b""
         try:
-            status_code = self.send(place(url, self.walls), headers, body)
+            status_code, found = self.send(method, place(url, self.walls), headers, body, read)
             reason = words(status_code)
         except AddressRefused as error:
             reason = error.details["url"]
@@ -176,35 +190,49 @@ class Outside:
         except (httpcore.NetworkError, OSError):
             reason = "the connection was cut"
         milliseconds = int((time.monotonic() - begun) * 1000)
-        return Answered(status_code=status_code, reason=reason, milliseconds=milliseconds)
+        return Answered(status_code=status_code, reason=reason, milliseconds=milliseconds, body=found)
 
-    def send(self, to: Place, headers: Mapping[str, str], body: bytes) -> int:
-        """The status that was answered. Raises Refused and what httpcore raises."""
+    def send(
+        self,
+        method: str,
+        to: Place,
+        headers: Mapping[str, str],
+        body: bytes,
+        read: Callable[[httpcore.Response], bytes],
+    ) -> tuple[int, bytes]:
+        """The status that was answered, and what was read. Raises Refused and what httpcore raises."""
         network = WalledNetwork(self.walls, Deadline(self.deadline_seconds), self.resolve, self.is_ours)
         url = httpcore.URL(scheme=to.scheme, host=to.host, port=to.port, target=to.path)
         host = f"[{to.host}]" if ":" in to.host else to.host
         usual = to.port == {"https": 443, "http": 80}[to.scheme]
-        own = {"host": host if usual else f"{host}:{to.port}", "connection": "close", "content-length": str(len(body))}
-        lines = {**own, **headers}
+        lines = {"host": host if usual else f"{host}:{to.port}", "connection": "close", **headers}
         context = self.tls if to.scheme == "https" else None
         with (
             httpcore.ConnectionPool(context, max_connections=1, network_backend=network) as pool,
-            pool.stream("POST", url, headers=list(lines.items()), content=body) as response,
+            pool.stream(method, url, headers=list(lines.items()), content=body or None) as response,
         ):
-            drain(response)
-            return response.status
+            return response.status, read(response)
 
 
-def drain(response: httpcore.Response) -> None:
+def drain(response: httpcore.Response) -> bytes:
     """Read a little of the body, so that whoever answers isn't cut off. The status counts, whatever becomes of it."""
     size = 0
-    try:
+    with suppress(httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
         for part in response.iter_stream():
             size += len(part)
             if size >= MOST_BYTES:
-                return
-    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
-        return
+                break
+    return b""
+
+
+def whole(response: httpcore.Response, most_bytes: int) -> bytes:
+    """The whole body. Raises Refused for one that is larger; one that is cut short raises too."""
+    found = bytearray()
+    for part in response.iter_stream():
+        found += part
+        if len(found) > most_bytes:
+            raise Refused(f"it answered with more than {most_bytes // 1024} KB")
+    return bytes(found)
 
 
 def words(status_code: int) -> str:

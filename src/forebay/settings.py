@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from forebay import ssh_key_sources
+from forebay.ssh_key_sources import SshKeySource
+
 
 class InvalidSetting(ValueError):
     """A setting that can't be used; the text names it and never repeats a secret."""
@@ -91,6 +94,18 @@ class Settings:
         (), "Private networks that teams' webhooks may lead into; by default none, nor any address of the host."
     )
     webhook_allow_http: bool = setting(False, "Let webhooks have addresses without TLS: for development.")
+    ssh_key_sources: tuple[str, ...] = setting(
+        (),
+        "Servers that people's SSH keys can be taken from, each `name=address` with `{user}` in it, as in "
+        "`GitHub=https://github.com/{user}.keys,GitLab=https://gitlab.com/{user}.keys` (both in the demo). Empty: "
+        "none, and this server asks nobody.",
+    )
+    ssh_key_source_open_networks: tuple[str, ...] = setting(
+        (), "Private networks that these servers may be in; by default none, nor any address of the host."
+    )
+    ssh_key_source_allow_http: bool = setting(
+        False, "Take SSH keys from addresses without TLS, where anyone on the way can put in theirs: for development."
+    )
     weekly_report: bool = setting(True, "Mail owners and admins each Monday what the week cost, and what was idle.")
 
     cycle_seconds: int = setting(60, "Seconds between two deduction cycles (10 in the demo).")
@@ -202,6 +217,14 @@ class Settings:
         return read_oidc_providers(self.oidc_providers)
 
     @property
+    def key_sources(self) -> tuple[SshKeySource, ...]:
+        """Where SSH keys can be taken from. Raises InvalidSetting."""
+        try:
+            return ssh_key_sources.read(self.ssh_key_sources, allows_http=self.ssh_key_source_allow_http)
+        except ValueError as reason:
+            raise InvalidSetting(f"FOREBAY_SSH_KEY_SOURCES: {reason}") from None
+
+    @property
     def sqlalchemy_url(self) -> str:
         """The database's address with the driver named."""
         if not self.database_url:
@@ -262,6 +285,9 @@ def read_oidc_providers(text: str) -> tuple[OidcProvider, ...]:
     return found
 
 
+DEMO_SSH_KEY_SOURCES = ("GitHub=https://github.com/{user}.keys", "GitLab=https://gitlab.com/{user}.keys")
+"""Nothing is asked there before somebody in the demo presses the button."""
+
 MOST = {
     "low_balance_early_hours": 24 * 365,
     "low_balance_late_hours": 24 * 365,
@@ -287,7 +313,13 @@ def refuse_unsafe(settings: Settings) -> None:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
             raise InvalidSetting("FOREBAY_PUBLIC_URL must be http(s)://host[:port] without a path")
     refuse_unsafe_payments(settings)
-    for network in (*settings.trusted_proxies, *settings.local_open_networks, *settings.webhook_open_networks):
+    _ = settings.key_sources
+    open_networks = (
+        *settings.local_open_networks,
+        *settings.webhook_open_networks,
+        *settings.ssh_key_source_open_networks,
+    )
+    for network in (*settings.trusted_proxies, *open_networks):
         try:
             ipaddress.ip_network(network, strict=False)
         except ValueError:
@@ -380,6 +412,7 @@ def read(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
         values.setdefault("cycle_seconds", 10)
         values.setdefault("idle_look_seconds", 10)
         values.setdefault("rate_limit_creations", 1000)
+        values.setdefault("ssh_key_sources", DEMO_SSH_KEY_SOURCES)
     return Settings(**values)
 
 

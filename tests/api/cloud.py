@@ -32,6 +32,7 @@ from forebay.worker.deployments import DeploymentReconciler
 from forebay.worker.volumes import VolumeReconciler
 from forebay.worker.webhooks import WebhookReconciler
 from tests.api.clock import Clock, Here
+from tests.api.shelf import SOURCES, Shelf
 from tests.api.wire import Answer, Loop, Request, ask
 
 URL = "http://forebay.test"
@@ -70,6 +71,7 @@ class Cloud:
         self.provider = MemoryProvider(self.clock.now, pools=[ENDLESS])
         plenty = {"rate_limit_anonymous": 100_000, "rate_limit_key": 100_000, "rate_limit_creations": 1000}
         near: dict[str, Any] = {"webhook_open_networks": ("127.0.0.0/8",), "webhook_allow_http": True}
+        near["ssh_key_sources"] = SOURCES
         self.settings = Settings(
             data_dir=folder,
             database_url=database_url,
@@ -80,6 +82,9 @@ class Cloud:
         self.forebay = Forebay(self.settings, self.clock)
         self.database = self.forebay.database
         self.forebay.providers = {"memory": self.provider}
+        self.shelf = Shelf()
+        if "ssh_key_sources" not in settings:
+            self.forebay.fetches = self.shelf
         self.worker = self.forebay.build_worker()
         reconciler = self.worker.reconcilers["deployments"]
         assert isinstance(reconciler, DeploymentReconciler)

@@ -107,6 +107,10 @@ class Attempt(msgspec.Struct, frozen=True):
         order = self.cloud.order(self.team, self.scene.key)
         return self.cloud.post("/api/deployments", self.scene.starter.key, order).ok(201)
 
+    def published(self) -> dict[str, str]:
+        self.cloud.shelf.put("https://github.test/olga.keys", new_public_key())
+        return {"source": "GitHub", "user": "olga", "teamId": self.team}
+
     def ssh_key(self) -> str:
         return self.cloud.ssh_key(self.team, self.scene.owner)
 
@@ -319,6 +323,8 @@ BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
         "publicKey": new_public_key(),
         "teamId": attempt.team,
     },
+    ("POST", "/api/ssh-keys/lookup"): lambda attempt: attempt.published(),
+    ("POST", "/api/ssh-keys/import"): lambda attempt: attempt.published(),
     ("POST", "/api/volumes"): lambda attempt: {
         "name": f"volume-{next(numbers)}",
         "sizeInGb": 1,

@@ -73,6 +73,11 @@ class Acts:
         with self.cloud.database.begin() as connection:
             return cards.add(connection, self.team, facts, created_by=None, now=self.cloud.clock.now()).id
 
+    def published(self) -> Request:
+        """Somebody has a key at a source."""
+        self.cloud.shelf.put("https://github.test/olga.keys", new_public_key())
+        return self.mine("/api/ssh-keys/import", {"source": "GitHub", "user": "olga", "teamId": self.team})
+
     def auto_top_up(self) -> Request:
         """It is on, and may have stopped."""
         terms = Terms(threshold_micros=20_000_000, amount_micros=50_000_000, max_charge_micros=50_000_000)
@@ -393,6 +398,7 @@ HOW: dict[tuple[str, str], Callable[[Acts], Request]] = {
     ("POST", "/api/ssh-keys"): lambda acts: acts.mine(
         "/api/ssh-keys", {"name": "x", "publicKey": new_public_key(), "teamId": acts.team}
     ),
+    ("POST", "/api/ssh-keys/import"): Acts.published,
     ("DELETE", "/api/ssh-keys/{key_id}"): lambda acts: acts.mine(
         f"/api/ssh-keys/{acts.cloud.ssh_key(acts.team, acts.olga)}"
     ),

@@ -205,6 +205,22 @@ def test_ssh_keys(cloud: Cloud, run: Run, home: Path) -> None:
     assert run("ssh-keys", "list", "--json", token=pat.key).json == []
 
 
+def test_ssh_keys_that_somebody_has_published(cloud: Cloud, run: Run) -> None:
+    pat = cloud.person()
+    cloud.shelf.put("https://github.test/octocat.keys", new_public_key(), new_public_key())
+    assert "https://github.test/{user}.keys" in run("ssh-keys", "sources", token=pat.key).out
+    only = cloud.post("/api/ssh-keys/lookup", pat.key, {"source": "GitHub", "user": "octocat"}).ok()["keys"][1]
+    chosen = run("ssh-keys", "add", "--from", "github:octocat", "--key", only["fingerprint"], token=pat.key)
+    assert chosen.out.startswith(f"someone@somewhere {only['fingerprint']} belongs to ")
+    rest = run("ssh-keys", "add", "--from", "github:octocat", token=pat.key)
+    assert (rest.out.count(" belongs to "), rest.out.count(" was there already.")) == (1, 1)
+    assert len(run("ssh-keys", "add", "--from", "github:octocat", "--json", token=pat.key).json["present"]) == 2
+    assert "GitHub knows no ghost." in run("ssh-keys", "add", "--from", "github:ghost", token=pat.key).err
+    for words in (["github"], ["github:"], ["github:octocat", "--agent"], ["github:octocat", "--name", "x"]):
+        assert run("ssh-keys", "add", "--from", *words, token=pat.key).status == 2
+    assert run("ssh-keys", "add", "x.pub", "--key", "SHA256:x", token=pat.key).status == 2
+
+
 def test_activity_filtered_and_for_spreadsheets(cloud: Cloud, run: Run) -> None:
     pat = cloud.person()
     run("teams", "rename", "A lab", token=pat.session)

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.api.wire import Loop
 from tests.e2e.cloud import Client, Cloud, cloud, forebay
+from tests.web.stage import Stage, make_stage
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,3 +36,20 @@ def owner(demo: Cloud) -> Iterator[Client]:
     client = demo.client()
     yield client
     client.close()
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A cloud with enough life in it that every page shows what it is for."""
+    loop = Loop()
+    stage = make_stage(tmp_path_factory.mktemp("stage"), loop)
+    yield stage
+    stage.cloud.close()
+    loop.close()
+
+
+@pytest.fixture(scope="module")
+def url(stage: Stage) -> Iterator[str]:
+    """Where that cloud is served."""
+    with stage.cloud.served() as port:
+        yield f"http://127.0.0.1:{port}"

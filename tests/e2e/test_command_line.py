@@ -22,6 +22,7 @@ import typer
 from forebay.cli import app
 from tests.api.cloud import new_public_key
 from tests.e2e.cloud import PROGRAM, Cloud, cloud, environment, eventually
+from tests.receiver import paged, receiver
 
 PATIENCE_SECONDS = 30
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
@@ -111,9 +112,17 @@ class Terminal:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """A demo cloud without machines."""
-    with cloud(tmp_path_factory.mktemp("cloud"), providers="") as found:
-        yield found
+    """A demo cloud without machines, and beside it a server with somebody's keys."""
+    line = f"{new_public_key()}\n".encode()
+    with receiver() as other:
+        other.answer = lambda handler: paged(handler, line)
+        sources = {
+            "ssh_key_sources": f"Loopback=http://127.0.0.1:{other.port}/{{user}}.keys",
+            "ssh_key_source_allow_http": "yes",
+            "ssh_key_source_open_networks": "127.0.0.0/8",
+        }
+        with cloud(tmp_path_factory.mktemp("cloud"), providers="", **sources) as found:
+            yield found
 
 
 def link(server: Cloud, recipient: str, page: str) -> str:
@@ -230,6 +239,17 @@ def open_link(server: Cloud, otto: dict[str, Any]) -> str:
     return str(eventually(claim, "the mail with the open invitation"))
 
 
+def published(person: Terminal) -> None:
+    """Keys that somebody has put on a page of their own."""
+    assert "/{user}.keys" in person.types("ssh-keys", "sources")
+    assert "There is no such source here" in person.types("ssh-keys", "add", "--from", "nowhere:pat", status=1)
+    words = person.types("ssh-keys", "add", "--from", "loopback:pat", answer="y")
+    assert "Add this key to" in words
+    assert "someone@somewhere SHA256:" in words
+    assert "was there already" in person.types("ssh-keys", "add", "--from", "loopback:pat")
+    assert "is removed" in person.types("ssh-keys", "remove", "someone@somewhere", answer="y")
+
+
 def keys(person: Terminal, team: dict[str, Any], folder: Path) -> None:
     """Keys for programs and for machines."""
     secret = person.types("api-keys", "create", "nightly").splitlines()[-1]
@@ -247,6 +267,7 @@ def keys(person: Terminal, team: dict[str, Any], folder: Path) -> None:
     assert "SHA256:" in person.types("ssh-keys", "add", public, "--name", "laptop")
     assert "laptop" in person.types("ssh-keys", "list")
     assert "is removed" in person.types("ssh-keys", "remove", "laptop", answer="y")
+    published(person)
     # With machines: test_ssh.py, and tests/cli.
     assert "There is no machine 'train'" in person.types("logs", "train", status=4)
     assert "There is no machine 'train'" in person.types("ssh-keys", "on", "train", status=4)

@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.api.wire import Loop
+from forebay.storage.tables import api_keys, teams, users, webhooks
+from forebay.web import assets
 from tests.e2e.test_browser import PICTURES, SIZES
-from tests.web.stage import Stage, make_stage
+from tests.web.stage import Stage
 
 ROOT = Path(__file__).parent.parent.parent
+MOST_BYTES, MOST_BYTES_OF_THE_TERMINAL = 100_000, 200_000
+"""Of all that a page loads into an empty cache, as it is sent: compressed, and with the heads of the answers."""
 LOOKS = [("wide", "light"), ("narrow", "dark"), ("wide", "dark"), ("narrow", "light")]
 PAGES = {
     "overview": "/t/vision-lab",
@@ -50,6 +54,22 @@ PAGES = {
     "notifications": "/account/notifications",
     "not-found": "/t/no-such-team",
 }
+MORE_PAGES = {
+    "billing": "/t/vision-lab/billing",
+    "billing-new": "/t/a-team/billing",
+    "usage": "/t/vision-lab/billing/usage",
+    "usage-by-member": "/t/vision-lab/billing/usage?by=member",
+    "transactions": "/t/vision-lab/billing/transactions?kind=all",
+    "payments": "/t/vision-lab/billing/top-ups",
+    "payment": "/t/vision-lab/billing/top-ups/{top_up_id}",
+    "statements": "/t/vision-lab/billing/statements",
+    "auto-top-up": "/t/vision-lab/billing/auto-top-up",
+    "move-credits": "/t/vision-lab/billing/move",
+    "webhooks": "/t/vision-lab/team/webhooks",
+    "webhook": "/t/vision-lab/team/webhooks/{webhook}",
+    "webhook-add": "/t/vision-lab/team/webhooks/add",
+    "my-teams": "/account/teams",
+}
 OPERATOR_PAGES = {
     "operator": "/operator",
     "operator-accounts": "/operator/accounts",
@@ -62,19 +82,8 @@ OPERATOR_PAGES = {
 }
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    loop = Loop()
-    stage = make_stage(tmp_path_factory.mktemp("stage"), loop)
-    yield stage
-    stage.cloud.close()
-    loop.close()
-
-
-@pytest.fixture(scope="module")
-def url(stage: Stage) -> Iterator[str]:
-    with stage.cloud.served() as port:
-        yield f"http://127.0.0.1:{port}"
+LONG_WORD = "W" * 80
+"""What a person or a team may be called at the longest, and nowhere may it be broken but anywhere."""
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +126,13 @@ def test_every_page_can_be_shown(stage: Stage, url: str, browser: Browser, axe: 
 
 
 @pytest.mark.parametrize(("size", "scheme"), LOOKS[:2])
+def test_pages_of_money_and_webhooks_can_be_shown(
+    stage: Stage, url: str, browser: Browser, axe: str, size: str, scheme: Any
+) -> None:
+    look_at(Looker(browser, url, stage, axe), "olga", MORE_PAGES, size, scheme)
+
+
+@pytest.mark.parametrize(("size", "scheme"), LOOKS[:2])
 def test_operators_pages_can_be_shown(
     stage: Stage, url: str, browser: Browser, axe: str, size: str, scheme: Any
 ) -> None:
@@ -140,7 +156,7 @@ def look_at(looker: Looker, who: str, pages: dict[str, str], size: str, scheme: 
     person = Somebody(browser, url, stage, who, color_scheme=scheme, viewport={"width": width, "height": height})
     page, wrong = person.page, []
     for name, path in pages.items():
-        page.goto(path.format_map({**stage.machines, "lab": stage.lab}))
+        page.goto(path.format_map(places(stage)))
         page.screenshot(path=PICTURES / f"{name}-{size}-{scheme}.png", full_page=True)
         if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
             wrong.append(f"{name} is wider than the screen")
@@ -153,15 +169,28 @@ def look_at(looker: Looker, who: str, pages: dict[str, str], size: str, scheme: 
     person.context.close()
 
 
-def test_a_page_weighs_little(stage: Stage, url: str, browser: Browser) -> None:
-    olga = Somebody(browser, url, stage, "olga")
-    sizes: dict[str, int] = {}
-    olga.page.on("requestfinished", lambda one: sizes.update({one.url: one.sizes()["responseBodySize"]}))
-    olga.page.goto("/t/vision-lab")
-    olga.page.wait_for_timeout(300)
-    assert len(sizes) >= 4
-    assert sum(sizes.values()) <= 100_000, sizes
-    olga.context.close()
+def places(stage: Stage) -> dict[str, str]:
+    """What stands in the addresses of pages."""
+    return {**stage.machines, **stage.money, "lab": stage.lab, "webhook": stage.webhook}
+
+
+@pytest.mark.parametrize(("who", "pages"), [("olga", PAGES), ("olga", MORE_PAGES), ("otto", OPERATOR_PAGES)])
+def test_every_page_weighs_little(stage: Stage, url: str, browser: Browser, who: str, pages: dict[str, str]) -> None:
+    person = Somebody(browser, url, stage, who)
+    devtools = person.context.new_cdp_session(person.page)
+    devtools.send("Network.enable")
+    devtools.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    loaded: list[int] = []
+    devtools.on("Network.loadingFinished", lambda one: loaded.append(one["encodedDataLength"]))
+    weights = {}
+    for name, path in pages.items():
+        loaded.clear()
+        person.page.goto(path.format_map(places(stage)))
+        weights[name] = sum(loaded)
+        assert weights[name] > len(assets.ASSETS["forebay.css"].packed), f"{name}: something was in a cache: {loaded}"
+    assert weights.pop("terminal", 0) <= MOST_BYTES_OF_THE_TERMINAL
+    assert {name: weight for name, weight in weights.items() if weight > MOST_BYTES} == {}
+    person.context.close()
 
 
 def test_the_page_keeps_itself_up_to_date(stage: Stage, url: str, browser: Browser) -> None:
@@ -249,3 +278,33 @@ def test_everything_works_without_a_script(stage: Stage, url: str, browser: Brow
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_role("status").filter(has_text="The machine starts")).to_be_visible()
     adam.context.close()
+
+
+def test_no_page_is_wider_than_a_phone_whatever_people_are_called(stage: Stage, url: str, browser: Browser) -> None:
+    with stage.cloud.database.begin() as connection:
+        connection.execute(sa.update(teams).where(teams.c.id == stage.lab).values(name=LONG_WORD))
+        known = users.c.id.in_([stage.olga.id, stage.adam.id, stage.mia.id])
+        connection.execute(sa.update(users).where(known).values(name=LONG_WORD))
+        mail = f"{'w' * 64}@{'w' * 63}.example.org"
+        connection.execute(sa.update(users).where(users.c.id == stage.olga.id).values(email=mail, email_key=mail))
+        connection.execute(sa.update(webhooks).values(name=LONG_WORD))
+        connection.execute(sa.update(api_keys).values(name=LONG_WORD))
+    people = f"/t/vision-lab/team/members/{stage.adam.id}"
+    asked = (
+        f"{people}/role",
+        f"{people}/remove",
+        "/account/delete",
+        "/t/vision-lab/team/transfer",
+        "/account/api-keys",
+    )
+    billed = "/t/vision-lab/billing/cards/{card_id}/delete"
+    theirs = [*PAGES.values(), *MORE_PAGES.values(), *asked, billed]
+    wrong = []
+    for who, paths in (("olga", theirs), ("otto", [*OPERATOR_PAGES.values(), f"/operator/accounts/{stage.olga.id}"])):
+        person = Somebody(browser, url, stage, who, viewport={"width": SIZES["narrow"][0], "height": 844})
+        for path in paths:
+            person.page.goto(path.format_map(places(stage)))
+            if person.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+                wrong.append(path)
+        person.context.close()
+    assert wrong == []

@@ -57,6 +57,9 @@ PAGES: dict[tuple[str, str], Permission] = {
     ("GET", "/t/{slug}/ssh-keys"): SEE,
     ("GET", "/t/{slug}/ssh-keys/add"): Permission.manage_ssh_keys,
     ("POST", "/t/{slug}/ssh-keys/add"): Permission.manage_ssh_keys,
+    ("GET", "/t/{slug}/ssh-keys/import"): Permission.manage_ssh_keys,
+    ("POST", "/t/{slug}/ssh-keys/import"): Permission.manage_ssh_keys,
+    ("POST", "/t/{slug}/ssh-keys/import/add"): Permission.manage_ssh_keys,
     ("GET", "/t/{slug}/ssh-keys/{key_id}/delete"): Permission.manage_ssh_keys,
     **{
         (method, f"/t/{{slug}}/team/webhooks{path}"): Permission.manage_webhooks

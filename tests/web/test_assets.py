@@ -1,6 +1,7 @@
 """The committed style and scripts are what the build gives, and are sent so that browsers may keep them."""
 
 import gzip
+import re
 import subprocess
 from pathlib import Path
 
@@ -37,7 +38,18 @@ def test_browsers_may_keep_what_they_asked_for_by_its_content(cloud: Cloud) -> N
 
 
 def test_the_style_and_the_script_of_all_pages_are_small() -> None:
-    assert sum(len(assets.ASSETS[name].packed) for name in ("forebay.css", "forebay.js", "forebay.svg")) < 40_000
+    assert sum(len(assets.ASSETS[name].packed) for name in ("forebay.css", "forebay.js", "forebay.svg")) < 20_000
     is_terminal = {name: name.startswith("terminal.") for name in assets.ASSETS}
-    assert sum(len(asset.packed) for name, asset in assets.ASSETS.items() if not is_terminal[name]) < 80_000
+    assert sum(len(asset.packed) for name, asset in assets.ASSETS.items() if not is_terminal[name]) < 65_000
     assert sum(len(asset.packed) for name, asset in assets.ASSETS.items() if is_terminal[name]) < 110_000
+
+
+def test_what_pages_use_of_our_own_style_is_not_left_out() -> None:
+    templates = "".join(path.read_text() for path in (assets.FOLDER.parent / "templates").glob("*.html"))
+    given = {name for names in re.findall(r'class="([^"{]+)', templates) for name in names.split()}
+    ours = "".join(path.read_text() for path in (ROOT / "assets").glob("*.css"))
+    styled = given & set(re.findall(r"\.([a-z][\w-]*)", ours))
+    assert len(styled) > 50
+    built = set(re.findall(r"\.([a-z][\w-]*)", assets.ASSETS["forebay.css"].body.decode()))
+    assert styled - built - {"terminal-head", "terminal-pad"} == set()
+    assert "alert-dialog" not in built, "and what none uses is"

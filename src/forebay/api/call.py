@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from forebay.clock import Clock
 from forebay.domain.machines.looks import Looks
+from forebay.domain.machines.ssh_key_sources import Fetches
 from forebay.domain.people import sessions
 from forebay.domain.people.access import Caller, TeamContext
 from forebay.errors import Forbidden, NotFound, Unauthenticated
@@ -65,6 +66,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     provider_names: tuple[str, ...]
     looks: Looks
     """Into machines: for what is so only there."""
+    fetches: Fetches
+    """From the servers that people's SSH keys are taken from."""
     status: Callable[[], dict[str, Any]]
     """The health of the worker, for /healthz and /metrics."""
 

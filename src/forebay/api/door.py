@@ -95,7 +95,7 @@ class Door:
     async def in_thread(self, route: Route, incoming: Incoming) -> tuple[int, dict[str, str], bytes]:
         """Carry the request out beside the event loop."""
         executor = self.executor if route.before is None else self.slow_executor
-        if route.finish is not None:
+        if route.finish is not None or route.asks_elsewhere:
             executor = self.look_executor
         return await asyncio.get_running_loop().run_in_executor(executor, self.answer, route, incoming)
 
@@ -198,12 +198,12 @@ class Door:
                 person = call.caller
         query = None if route.query is None else read_query(route.query, incoming.query)
         body: Any = None if route.body is None else read_body(route.body, incoming.body)
-        prepared = None if route.before is None else route.before(self.services, body, Asker(incoming, person))
-        asked = Asked(route, incoming, credential, query, body, prepared)
+        asked = Asked(route, incoming, credential, query, body)
         wanted_id = self.target_id(asked)
         retry = self.retry(route, incoming, person)
+        asker = Asker(incoming, person)
         if retry is None:
-            status, payload, nudges = self.commit(asked)
+            status, payload, nudges = self.commit(self.prepare(asked, asker))
         else:
             with self.services.database.begin() as connection:
                 claim = retries.begin(connection, retry, now=self.services.clock.now())
@@ -212,18 +212,37 @@ class Door:
                 with self.services.database.read() as connection:
                     self.admit(self.call(incoming, connection), route, credential, wanted_id, counts=False)
                 return self.replay(route, claim)
-            status, payload, nudges = self.commit_once(asked, retry, claim)
+            status, payload, nudges = self.commit_once(asked, asker, retry, claim)
         for name in nudges:
             self.services.nudge(name)
         return status, {}, payload
 
-    def commit_once(self, asked: Asked, retry: RetryKey, claim: str) -> tuple[int, bytes, list[str]]:
+    def prepare(self, asked: Asked, asker: Asker) -> Asked:
+        """What was asked, with what `before` returns; who may not do what follows has nothing done for them."""
+        route = asked.route
+        if route.before is None:
+            return asked
+        if route.target is not Target.nothing:
+            with self.services.database.read() as connection:
+                self.admit_noting(self.call(asked.incoming, connection), asked)
+        return msgspec.structs.replace(asked, prepared=route.before(self.services, asked.body, asker))
+
+    def admit_noting(self, call: Call, asked: Asked) -> None:
+        """As `admit`, with a refusal counted for the activity."""
+        wanted_id = self.target_id(asked)
+        try:
+            self.admit(call, asked.route, asked.credential, wanted_id, counts=False)
+        except (Forbidden, Stranger) as error:
+            self.note_denial(call, asked.route, wanted_id, error)
+            raise
+
+    def commit_once(self, asked: Asked, asker: Asker, retry: RetryKey, claim: str) -> tuple[int, bytes, list[str]]:
         """Run under an idempotency key: the answer is stored with the effect.
 
         A refusal is stored too, but for 401, 429 and 5xx.
         """
         try:
-            return self.commit(asked, retry, claim)
+            return self.commit(self.prepare(asked, asker), retry, claim)
         except ForebayError as error:
             status, _, payload = refusal(error)
             with self.services.database.begin() as connection:

@@ -56,7 +56,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     is_replayable: bool
     """A retry with the same Idempotency-Key gets the stored answer; False where that would show a secret again."""
     before: Callable[..., Any] | None
-    """What takes long and must not hold the writer: called with (services, body, asker) before the transaction."""
+    """What takes long and must not hold the writer: called with (services, body, asker) before the transaction. Who
+    may not do in this team what the route is for has been refused by then."""
+    asks_elsewhere: bool
+    """`before` waits for another server: beside the routes that look into machines, not those that hash passwords."""
     finish: Callable[..., Any] | None
     """What has to look into a machine, of a route that reads: called with (services, what the function returned) when
     the transaction is over. The answer is what it returns."""
@@ -115,6 +118,7 @@ def route(
     is_replayable: bool = True,
     writes: bool | None = None,
     before: Callable[..., Any] | None = None,
+    asks_elsewhere: bool = False,
     finish: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare a route. The function takes a Call, then the path's parameters by name, `query`, `body` and `prepared`
@@ -143,6 +147,7 @@ def route(
                 is_counted=is_counted,
                 is_replayable=is_replayable,
                 before=before,
+                asks_elsewhere=asks_elsewhere,
                 finish=finish,
                 function=function,
                 summary=summary.strip().rstrip("."),

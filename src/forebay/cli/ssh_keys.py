@@ -12,6 +12,7 @@ from forebay.cli.logs import Machine, machine
 
 if TYPE_CHECKING:
     from forebay.client.deployment_keys import DeploymentKey
+    from forebay.client.ssh_key_sources import PublishedKey
 
 app = noun("ssh-keys", "SSH keys of a team, and of its machines.")
 
@@ -40,17 +41,81 @@ def add(
     ] = None,
     *,
     agent: Annotated[bool, typer.Option("--agent", help="Take the key from the SSH agent that runs here.")] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help="Take the keys that a user has published, as in github:USER.", metavar="SOURCE:USER"
+        ),
+    ] = None,
+    key: Annotated[
+        list[str] | None, typer.Option("--key", help="Of those only the one with this fingerprint; may be repeated.")
+    ] = None,
+    yes: Yes = False,
     name: Annotated[str | None, typer.Option(help="What it is called; else the key's comment, or the file.")] = None,
 ) -> None:
     """Add a public key to a team."""
     from forebay.client import ssh_keys
 
+    if source is not None:
+        if file or agent or name:
+            refuse_usage("With --from the server takes the keys: name no file, no agent and no name beside it.")
+        take(here, source, key or None, yes)
+        return
+    if key:
+        refuse_usage("Only keys from elsewhere are chosen with --key: say --from SOURCE:USER.")
     text = from_agent(file) if agent else from_file(file)
     comment = text.split(maxsplit=2)[2:]
     fallback = "key" if agent or file in (None, "-") else Path(str(file)).stem
     team = here.team()
     reply = here.exchange(ssh_keys.add(name or (comment[0] if comment else fallback), text, team_id=team.id))
     here.say(reply, f"{reply.answer.name} {reply.answer.fingerprint} belongs to {team.name}.")
+
+
+def take(here: Here, whose: str, fingerprints: list[str] | None, is_sure: bool) -> None:
+    """Add keys that a user has published, once the person has seen them."""
+    from forebay.client import ssh_key_sources
+
+    source, _, user = whose.partition(":")
+    if not source or not user:
+        refuse_usage("Say where from and whose: --from SOURCE:USER. The sources: forebay ssh-keys sources")
+    team = here.team()
+    if not is_sure and sys.stdin.isatty():
+        found = here.ask(ssh_key_sources.lookup(source, user, team_id=team.id))
+        with here.aside():
+            here.rows(["Name", "Type", "Fingerprint", "State"], [published(key) for key in found.keys])
+        # One that the team has, or can't have, is not asked about.
+        new = [key for key in found.keys if key.refusal is None and key.existing_id is None]
+        wanted = [key for key in new if fingerprints is None or key.fingerprint in fingerprints]
+        if wanted:
+            typer.confirm(visible(f"Add {count(len(wanted))} to {team.name}?"), abort=True, err=True)
+            fingerprints = fingerprints or [str(key.fingerprint) for key in wanted]
+    reply = here.exchange(ssh_key_sources.take(source, user, fingerprints, team_id=team.id))
+    if here.print_json(reply):
+        return
+    for key in reply.answer.added:
+        print(visible(f"{key.name} {key.fingerprint} belongs to {team.name}."))
+    for key in reply.answer.present:
+        print(visible(f"{key.name} {key.fingerprint} was there already."))
+
+
+def count(number: int) -> str:
+    """How many keys, in words."""
+    return "this key" if number == 1 else f"these {number} keys"
+
+
+def published(key: "PublishedKey") -> list[str | None]:
+    """A key of a source, and whether it can be added, as cells of a table."""
+    state = "the team has it" if key.existing_id else "new"
+    return [key.name, key.type, key.fingerprint, f"can't be used: {key.refusal}" if key.refusal else state]
+
+
+@command(app, "sources")
+def sources(here: Here) -> None:
+    """List the servers that keys can be taken from."""
+    from forebay.client import ssh_key_sources
+
+    reply = here.exchange(ssh_key_sources.listed())
+    here.table(reply, ["Name", "Where"], [[source.name, source.pattern] for source in reply.answer.sources])
 
 
 def from_file(file: str | None) -> str:

@@ -14,7 +14,8 @@ How to add a page group, say volumes:
    nobody sees one that answers 403. What is asked before it is done is a page of its own with the macro `question`,
    and links to it carry `data-asks`. A part that keeps itself up to date has an id, and `data-live-on` with topics of
    `live.py`. Then `make assets`, which finds the classes of Tailwind that are new.
-4. Its class in `pages.dashboard_pages`, and a row in `tests/web/dashboard_pages.py`. Its place in `NAVIGATION` is there
+4. Its class in `pages.dashboard_pages`, and a row in `tests/web/dashboard_pages.py`; one in
+   `tests/e2e/test_dashboard.py`, by which it is looked at, weighed and judged. Its place in `NAVIGATION` is there
    already, and shows once there is a page.
 """
 
@@ -79,9 +80,13 @@ class Dashboard:
         *,
         needs: Permission = Permission.see,
         is_slow: bool = False,
+        asks_elsewhere: bool = False,
         with_one_factor: bool = False,
     ) -> HTTPRouteHandler:
-        """A handler for one method of one path of a team; `with_one_factor` where a second one is set up."""
+        """A handler for one method of one path of a team; `with_one_factor` where a second one is set up.
+
+        One that `asks_elsewhere` waits for another server, and nobody waits for it.
+        """
         path = f"/t/{{slug}}{path}"
         self.needs[method, path] = needs
 
@@ -92,7 +97,8 @@ class Dashboard:
             context.demand(needs)
             return function(visit)
 
-        return self.frame.page(method, path, checked, is_slow=is_slow)
+        executor = self.frame.look_executor if asks_elsewhere else None
+        return self.frame.page(method, path, checked, is_slow=is_slow, executor=executor)
 
     def read(self) -> AbstractContextManager[Connection]:
         """A connection to look with."""

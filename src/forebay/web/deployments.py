@@ -5,7 +5,7 @@ from typing import Any
 from litestar.handlers import HTTPRouteHandler
 from sqlalchemy import Connection
 
-from forebay.domain.machines import deployments, events, overview, schedules, volume_attachments
+from forebay.domain.machines import cost_history, deployments, events, overview, schedules, volume_attachments
 from forebay.domain.machines.deployments import Deployment, Limits
 from forebay.domain.people import accounts
 from forebay.domain.people.roles import Permission
@@ -103,6 +103,7 @@ class DeploymentPages:
                 happened=happened,
                 storage_micros=kept.storage_rate_micros,
                 volumes=volume_attachments.of_machine(connection, found.id),
+                history=cost_history.history(connection, found.id, now=visit.now),
             )
 
     def find(self, connection: Connection, visit: Visit) -> tuple[Machine, Deployment]:

@@ -10,6 +10,8 @@ WORDS = {
     "account.choose-notifications": "chose what to be mailed",
     "account.join-team": "joined the team",
     "api-key.create": "made an API key",
+    "api-key.revoke": "revoked an API key",
+    "auto-top-up.off": "turned auto top-up off",
     "auto-top-up.resume": "turned auto top-up on again",
     "auto-top-up.set": "changed auto top-up",
     "auto-top-up.try-again": "turned auto top-up on again",
@@ -18,6 +20,7 @@ WORDS = {
     "budget.tell": "told of a budget",
     "card.delete": "deleted a card",
     "card.make-default": "chose the card for payments",
+    "card.set-up": "began to save a card",
     "credits.announce-deletion": "announced that disks will be deleted for lack of credits",
     "credits.grant": "granted credits",
     "credits.keep-disks": "keeps stopped disks for a while, without credits",
@@ -60,6 +63,7 @@ WORDS = {
     "terminal.open": "opened a terminal in a machine",
     "volume.attach": "attached a volume",
     "volume.create": "created a volume",
+    "top-up.ask": "asked to add credits",
     "volume.delete": "deleted a volume",
     "volume.detach": "detached a volume",
     "volume.grow": "let a volume grow",
@@ -85,6 +89,9 @@ def sentence(row: Row) -> str:
         return f"looked at {(row.object_type or 'something').replace('-', ' ')}"
     noun, _, verb = row.action.partition(".")
     words = WORDS.get(row.action, f"{noun.replace('-', ' ')}: {verb.replace('-', ' ')}")
+    details = row.details or {}
+    if "source" in details and "user" in details:
+        words += f" from {details['user']} at {details['source']}"
     return words if row.outcome == "done" else f"{words} ({row.outcome})"
 
 

@@ -32,6 +32,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from forebay import __version__, ids
 from forebay.clock import Clock
 from forebay.domain.machines.looks import Looks
+from forebay.domain.machines.ssh_key_sources import Fetches
 from forebay.domain.people import access, credentials, sessions
 from forebay.domain.people.access import Caller, Credential, Denied, Stranger, Target
 from forebay.domain.people.invitations import InvitationNotYours
@@ -39,7 +40,7 @@ from forebay.errors import BadRequest, Forbidden, ForebayError, NotFound, Unauth
 from forebay.headers import ALWAYS
 from forebay.settings import Settings
 from forebay.storage.database import Database
-from forebay.web import assets, figures
+from forebay.web import assets, compression, figures
 from forebay.web.visits import SignInFirst, Visit, cookies_of, fields_of, read_body, with_next
 
 FOLDER = Path(__file__).parent
@@ -124,13 +125,16 @@ class Frame:
         note_use: Callable[[Caller, datetime], None],
         denials: Denials,
         looks: Looks,
+        fetches: Fetches,
         executor: Executor,
         slow_executor: Executor,
+        look_executor: Executor,
     ) -> None:
         self.settings, self.database, self.clock = settings, database, clock
         self.secret_key, self.public_url, self.nudge = secret_key, public_url, nudge
         self.address_of, self.count, self.note_use, self.denials = address_of, count, note_use, denials
-        self.executor, self.slow_executor, self.looks = executor, slow_executor, looks
+        self.executor, self.slow_executor, self.look_executor = executor, slow_executor, look_executor
+        self.looks, self.fetches = looks, fetches
         self.is_https = public_url.startswith("https://")
         self.form_targets: Callable[[], Sequence[str]] = tuple
         """Origins besides ours that a form may lead to: those of sign-in providers."""
@@ -266,9 +270,12 @@ class Frame:
             if visit is not None:
                 if visit.caller is None:
                     self.give_visitor_cookie(visit)
-                values |= {"caller": visit.caller, "csrf": self.token_of(visit), "here": visit.here}
+                values |= {"caller": visit.caller, "csrf": compression.mask(self.token_of(visit)), "here": visit.here}
                 values |= {"theme": self.theme_of(visit), "said": self.take_said(visit)}
             body = self.templates.get_template(page.template).render({**values, **page.values}).encode()
+            headers["vary"] = "accept-encoding, sec-fetch-site"
+            if visit is not None and compression.may_compress(visit.headers, is_https=self.is_https):
+                body, headers["content-encoding"] = compression.compress(body), "gzip"
         found = ASGIResponse(body=body, status_code=page.status, media_type=media_type, headers=headers)
         for cookie in () if visit is None else visit.new_cookies:
             found.headers.add("set-cookie", cookie)
@@ -391,9 +398,9 @@ class Frame:
             visit.visitor = ids.new_secret(24).hex()
             visit.new_cookies.append(self.bake("visitor", f"{visit.visitor}.{self.sign('visitor', visit.visitor)}"))
 
-    def token_of(self, visit: Visit) -> str:
-        """What a form must carry to be carried out for this visitor."""
-        return self.sign("form", visit.session_token or visit.visitor)
+    def token_of(self, visit: Visit) -> bytes:
+        """What a form must carry, masked, to be carried out for this visitor."""
+        return bytes.fromhex(self.sign("form", visit.session_token or visit.visitor))
 
     def refuse_forged(self, visit: Visit) -> None:
         """Raise FormRefused for a form that another site may have sent.
@@ -406,7 +413,8 @@ class Frame:
         if site is None and origin != "null" and origin.lower() != self.public_url.lower():
             raise FormRefused
         bound = visit.session_token or visit.visitor
-        if not bound or not hmac.compare_digest(visit.form.get("csrf", "").encode(), self.token_of(visit).encode()):
+        given = compression.unmask(visit.form.get("csrf", ""))
+        if not bound or not hmac.compare_digest(given, self.token_of(visit)):
             raise FormRefused
 
 

@@ -195,6 +195,8 @@ def known(visit: Visit, parameter: str, noun: str) -> str:
 
 def tab_of(path: str) -> str:
     """The tab that a page belongs to."""
+    if path.startswith(f"{OPERATOR}/new-offer"):
+        path = f"{OPERATOR}/offers"
     found = [tab for tab, _ in TABS if path == tab or path.startswith(f"{tab}/")]
     return max(found, key=len, default=OPERATOR)
 

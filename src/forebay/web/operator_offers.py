@@ -24,9 +24,9 @@ from forebay.web.visits import Visit
 
 ONE = "/offers/{offer_id}"
 WORDS: Mapping[str, tuple[str, str]] = {
-    "price": ("price", "Price of the machine, dollars an hour"),
+    "price": ("price", "Price, dollars an hour"),
     "spotPrice": ("spot_price", "Spot price, dollars an hour"),
-    "storagePrice": ("storage_price", "Price of the disk while stopped, dollars an hour"),
+    "storagePrice": ("storage_price", "Stopped disk, dollars an hour"),
     "priceFrom": ("price_from", "Prices hold from (UTC)"),
     "name": ("name", "Name"),
     "description": ("description", "Description"),
@@ -45,7 +45,7 @@ SHAPE: Mapping[str, tuple[str, str]] = {
 }
 """What only an offer of one's own says."""
 PLACE: Mapping[str, tuple[str, str]] = {
-    "id": ("id", "Id, beginning with the provider and a hyphen"),
+    "id": ("id", "Id, as in provider-name"),
     "provider": ("provider", "Provider"),
     "pool": ("pool", "Pool"),
 }

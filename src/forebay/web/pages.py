@@ -41,6 +41,7 @@ from forebay.web.sent_invitations import SentInvitationPages
 from forebay.web.settings import SettingsPages
 from forebay.web.sign_in import SignInPages
 from forebay.web.sign_up import SignUpPages
+from forebay.web.ssh_key_sources import SshKeySourcePages
 from forebay.web.ssh_keys import SshKeyPages
 from forebay.web.statements import StatementPages
 from forebay.web.teams import TeamPages
@@ -101,6 +102,7 @@ def dashboard_pages(dashboard: Dashboard, labels: dict[str, str]) -> list[HTTPRo
         *billing_pages(dashboard),
         *VolumePages(dashboard).handlers(),
         *SshKeyPages(dashboard).handlers(),
+        *SshKeySourcePages(dashboard).handlers(),
         *MemberPages(dashboard).handlers(),
         *SentInvitationPages(dashboard).handlers(),
         *TeamPages(dashboard).handlers(),

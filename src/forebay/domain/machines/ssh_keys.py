@@ -6,7 +6,7 @@ a minute (`authorized_keys.py`). A temporary key belongs to one deployment.
 
 import base64
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -22,7 +22,7 @@ from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission
 from forebay.errors import BadRequest, Conflict, NotFound
 from forebay.storage.database import lock_rows, upsert_insert
-from forebay.storage.tables import deployments, ssh_keys
+from forebay.storage.tables import deployment_ssh_keys, deployments, ssh_keys
 
 MOST_CHARACTERS = 16384
 LEAST_RSA_BITS = 1024
@@ -151,7 +151,15 @@ def delete_by(connection: Connection, context: TeamContext, key_id: str, *, now:
     return machines
 
 
-def record(connection: Connection, context: TeamContext, verb: str, key: SshKey, *, now: datetime) -> None:
+def record(
+    connection: Connection,
+    context: TeamContext,
+    verb: str,
+    key: SshKey,
+    *,
+    now: datetime,
+    details: Mapping[str, str] | None = None,
+) -> None:
     """A row in the team's activity."""
     activity.record(
         connection,
@@ -161,16 +169,18 @@ def record(connection: Connection, context: TeamContext, verb: str, key: SshKey,
         team_id=context.team_id,
         object_type="ssh-key",
         object_id=key.id,
-        details={"name": key.name, "fingerprint": key.fingerprint},
+        details={"name": key.name, "fingerprint": key.fingerprint, **(details or {})},
     )
 
 
 def machines_with(connection: Connection, team_id: str) -> dict[str, list[Machine]]:
     """The machines that hold each key of the team, by the key's id; keys on none are left out."""
     rows = connection.execute(
-        sa.select(deployments.c.ssh_key_id, deployments.c.id, deployments.c.name, deployments.c.status)
+        sa.select(deployment_ssh_keys.c.ssh_key_id, deployments.c.id, deployments.c.name, deployments.c.status)
+        .join(deployment_ssh_keys, deployment_ssh_keys.c.deployment_id == deployments.c.id)
         .where(
             deployments.c.team_id == team_id,
+            deployment_ssh_keys.c.removed_at.is_(None),
             deployments.c.gone_at.is_(None),
             deployments.c.status.in_(authorized_keys.MAY_EXIST),
         )

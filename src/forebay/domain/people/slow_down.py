@@ -11,7 +11,8 @@ The last two don't concern a network that the account has signed in from before:
 its owner wait nowhere they are known. A network is an IPv4 /24 or an IPv6 /64. An attempt is counted before it is
 looked at and given back if it was right, so that guesses made at once gain nothing; a right one forgets the account's
 own count there. Accounts are counted by the address that was typed, in the same way whether there is one or not. What
-is counted for passwords, for second factors and for mails is kept apart (`realm`).
+is counted for passwords, for second factors and for mails is kept apart (`realm`). So are requests to other servers
+that a person has us make: after 30 each costs a wait of up to a minute.
 """
 
 import ipaddress
@@ -34,6 +35,7 @@ NETWORK = (100, 60)
 ACCOUNT = {"password": (20, 60), "code": (20, 900)}
 """How many are free, and the longest wait in seconds."""
 LINKS = (100, 60)
+ASKING = (30, 60)
 MOST_ADDRESSES = 500
 
 
@@ -109,6 +111,12 @@ def of_network(realm: str, address: str, secret_key: bytes) -> Attempt:
     """An attempt that names no account, such as a link that is not good: counted for its network alone."""
     subject = credentials.hash_token("\0".join(("slow-down", realm, "network", network_of(address))), secret_key)
     return Attempt([Count(subject, *LINKS)])
+
+
+def of_person(realm: str, user_id: str, secret_key: bytes) -> Attempt:
+    """Something that another server is asked for a person's sake: they may, but not as fast as they can press."""
+    subject = credentials.hash_token("\0".join(("slow-down", realm, "person", user_id)), secret_key)
+    return Attempt([Count(subject, *ASKING)])
 
 
 def counts_of(
