@@ -27,7 +27,7 @@ const chosen = () => {
 
 // The signs beside words, from Lucide: what is inside each <svg>, for the templates to put in place.
 const SIGNS = [
-  "activity", "arrow-right", "chart-column", "credit-card", "tag", "check", "chevrons-up-down", "circle-alert", "clock", "copy", "cpu", "download", "ellipsis",
+  "activity", "arrow-right", "bookmark", "chart-column", "credit-card", "tag", "check", "chevrons-up-down", "circle-alert", "clock", "copy", "cpu", "download", "ellipsis",
   "gauge", "hard-drive", "key-round", "layers", "log-out", "mail", "menu", "monitor", "moon", "pencil", "play", "plus",
   "rocket", "scroll-text", "search", "server", "settings", "shield-check", "square", "sun", "terminal", "trash-2", "triangle-alert", "users",
   "wallet", "x", "zap",

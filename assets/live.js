@@ -1,7 +1,7 @@
 // The page keeps itself up to date. The server says which records of the team have changed; then the page is fetched
 // anew, and the parts that show them are changed in place. Only a page that is being looked at listens: a browser opens
 // six connections to a server at most, and somebody may have more tabs than that.
-import { freshen } from "./small.js";
+import { dress, freshen } from "./small.js";
 
 const address = document.body.dataset.live;
 let source;
@@ -31,6 +31,7 @@ const refresh = async () => {
     }
     morph(part, now);
   }
+  dress();
   freshen();
   if (heard.size) later(3000);
 };

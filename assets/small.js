@@ -35,7 +35,6 @@ document.addEventListener("click", async (event) => {
     }
   }
 });
-for (const button of document.querySelectorAll("[data-copies]")) button.hidden = false;
 
 // Exact times and amounts are in titles, which need a pointer: with a finger, tap them.
 document.addEventListener("click", (event) => {
@@ -89,7 +88,6 @@ document.addEventListener("click", async (event) => {
 const readFiles = (root) => {
   for (const file of root.querySelectorAll("input[data-reads]")) file.closest("label").hidden = false;
 };
-readFiles(document);
 document.addEventListener("change", async (event) => {
   const name = event.target.dataset?.reads;
   if (!name || !event.target.files[0]) return;
@@ -111,7 +109,14 @@ for (const form of document.querySelectorAll("form[data-applies]")) {
   form.addEventListener("change", () => form.requestSubmit());
 }
 
-for (const button of document.querySelectorAll("[data-plain]")) button.hidden = true;
+// What is there for those without a script goes, what needs one comes: also in a part of the page that came later.
+export const dress = () => {
+  for (const button of document.querySelectorAll("[data-plain]")) button.hidden = true;
+  for (const button of document.querySelectorAll("[data-copies]")) button.hidden = false;
+  readFiles(document);
+};
+dress();
+document.addEventListener("htmx:after:swap", dress);
 
 // Menus close like menus.
 document.addEventListener("click", (event) => {

@@ -5,7 +5,7 @@ Callers, all but nobody and the last two with an API key:
     nobody      no key at all                   looking     the owner, key narrowed to seeing the team
     revoked     the owner's key, revoked        reader      a member of a read-only team
     expired     the owner's key, expired        deployer    a member of a deploy-only team
-    stranger    a member of no team here        starter     the same, on a machine they started themselves
+    stranger    a member of no team here        starter     the same, on a machine or template of their own
     removed     a member until a moment ago     admin       an admin
     operator    of the platform, no member      owner       the owner
     elsewhere   the owner, key narrowed to      person      the owner, signed in: a session
@@ -176,6 +176,11 @@ DELETE /api/teams/{team_id}/webhooks/{webhook_id}        401 401 401 404 404 404
 POST /api/teams/{team_id}/webhooks/{webhook_id}/test     401 401 401 404 404 404 404 403 403 403 403 201 201 201 404
 POST /api/teams/{team_id}/webhooks/{webhook_id}/rotate   401 401 401 404 404 404 404 403 403 403 403 201 201 201 404
 GET /api/teams/{team_id}/webhooks/{webhook_id}/deliveries  401 401 401 404 404 404 404 403 403 403 403 200 200 200 404
+GET /api/teams/{team_id}/templates                       401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+POST /api/teams/{team_id}/templates                      401 401 401 404 404 404 404 403 403 201 201 201 201 201 404
+GET /api/teams/{team_id}/templates/{template_id}         401 401 401 404 404 404 404 200 200 200 200 200 200 200 404
+PATCH /api/teams/{team_id}/templates/{template_id}       401 401 401 404 404 404 404 403 403 403 200 200 200 200 404
+DELETE /api/teams/{team_id}/templates/{template_id}      401 401 401 404 404 404 404 403 403 403 200 200 200 200 404
 POST /api/stripe/webhook                           409 409 409 409 409 409 409 409 409 409 409 409 409 409 409
 PUT /api/teams/{team_id}/auto-top-up               401 401 401 404 404 404 404 403 403 403 403 403 403 200 404
 POST /api/teams/{team_id}/auto-top-up/try-again    401 401 401 404 404 404 404 403 403 403 403 403 403 409 404

@@ -9,8 +9,9 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute, WebSocketRoute
 
+from forebay import ids
 from forebay.api.route import Needs, Route
-from forebay.domain.machines import offer_changes, restrictions
+from forebay.domain.machines import launch_templates, offer_changes, restrictions
 from forebay.domain.machines.offer_terms import Terms
 from forebay.domain.money import cards
 from forebay.domain.people import webhooks
@@ -191,6 +192,40 @@ def made_webhook(attempt: Attempt) -> str:
     return str(made["id"])
 
 
+def made_template(attempt: Attempt) -> str:
+    """The team's only one, of the person whom the caller asks about: there is a limit."""
+    scene, now = attempt.scene, attempt.cloud.clock.now()
+    with attempt.cloud.database.begin() as connection:
+        launch_templates.remove_all(connection, attempt.team)
+        insert = tables.launch_templates.insert().values(
+            id=(template_id := ids.new_id(now)),
+            team_id=attempt.team,
+            name="nightly",
+            name_key="nightly",
+            created_by=scene.starter.id if attempt.caller == "starter" else scene.owner.id,
+            created_at=now,
+            changed_at=now,
+            offer_id="memory-small",
+            instance_type="DEDICATED",
+            region="here",
+            operating_system="Debian 12",
+            gpu_type="CPU",
+            gpu_count=0,
+            labels={},
+            ports=[],
+            volume_ids=[],
+        )
+        connection.execute(insert)
+    return template_id
+
+
+def a_template(attempt: Attempt) -> Any:
+    """One more, where the name is free."""
+    with attempt.cloud.database.begin() as connection:
+        launch_templates.remove_all(connection, attempt.team)
+    return {"name": "nightly", "offerId": "memory-small"}
+
+
 def watched_offer(attempt: Attempt) -> str:
     """An offer that everybody in the team watches for it."""
     with attempt.cloud.database.begin() as connection:
@@ -234,6 +269,7 @@ PARAMETERS: dict[str, Callable[[Attempt], str]] = {
     "token": invited_elsewhere,
     "card_id": made_card,
     "webhook_id": made_webhook,
+    "template_id": made_template,
     "budget_id": made_budget,
     "offer_id": watched_offer,
     "set_up_id": lambda attempt: ABSENT,
@@ -313,6 +349,8 @@ BODIES: dict[tuple[str, str], Callable[[Attempt], Any]] = {
     ("PUT", "/api/me/notifications"): lambda _: {"kinds": {"report.weekly": False}},
     ("PUT", "/api/teams/{team_id}/budgets"): lambda _: BUDGET,
     ("POST", "/api/teams/{team_id}/webhooks"): lambda _: WEBHOOK,
+    ("POST", "/api/teams/{team_id}/templates"): a_template,
+    ("PATCH", "/api/teams/{team_id}/templates/{template_id}"): lambda _: {"name": "weekly"},
     ("PATCH", "/api/teams/{team_id}/webhooks/{webhook_id}"): lambda _: {"isEnabled": False},
     ("POST", "/api/teams/{team_id}/webhooks/{webhook_id}/rotate"): lambda _: {},
     ("POST", "/api/gpu-offers/{offer_id}/watch"): lambda attempt: {"teamId": attempt.team},

@@ -229,6 +229,12 @@ class Acts:
         made = self.cloud.post(path, self.olga.session, {"url": "https://hooks.example.org/herons"}).ok(201)
         return f"/webhooks/{made['id']}"
 
+    def template(self) -> str:
+        """The path of a template of the team, below it."""
+        path = f"/api/teams/{self.team}/templates"
+        made = self.cloud.post(path, self.olga.session, {"name": "nightly", "offerId": "memory-small"}).ok(201)
+        return f"/templates/{made['id']}"
+
     def watched(self) -> str:
         path = "/api/gpu-offers/memory-small/watch"
         self.cloud.post(path, self.olga.session, {}).ok(201)
@@ -393,6 +399,13 @@ HOW: dict[tuple[str, str], Callable[[Acts], Request]] = {
     ("POST", "/api/teams/{team_id}/webhooks/{webhook_id}/rotate"): lambda acts: acts.of_team(
         f"{acts.webhook()}/rotate", {}
     ),
+    ("POST", "/api/teams/{team_id}/templates"): lambda acts: acts.of_team(
+        "/templates", {"name": "nightly", "offerId": "memory-small"}
+    ),
+    ("PATCH", "/api/teams/{team_id}/templates/{template_id}"): lambda acts: acts.of_team(
+        acts.template(), {"name": "weekly"}
+    ),
+    ("DELETE", "/api/teams/{team_id}/templates/{template_id}"): lambda acts: acts.of_team(acts.template()),
     ("PUT", "/api/teams/{team_id}/cards/{card_id}/default"): lambda acts: acts.of_team(f"/cards/{acts.card()}/default"),
     ("DELETE", "/api/teams/{team_id}/cards/{card_id}"): lambda acts: acts.of_team(f"/cards/{acts.card()}"),
     ("POST", "/api/ssh-keys"): lambda acts: acts.mine(

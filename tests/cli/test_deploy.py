@@ -11,7 +11,7 @@ import pytest
 
 from forebay.cli.here import Here
 from forebay.domain.people.roles import Role
-from forebay.web.launches import OTHER_KEY
+from forebay.web.launch_forms import OTHER_KEY
 from tests.api.cloud import DOLLAR, Cloud, Person, new_public_key
 from tests.cli.conftest import Run
 from tests.web.browser import Forms, with_session

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from forebay.demo import simulation
-from forebay.domain.machines import audit, offers, usage
+from forebay.domain.machines import audit, launch_templates, offers, usage
 from forebay.domain.money import ledger, metering
 from forebay.domain.money.audit import snapshot
 from forebay.domain.people import accounts, notifications
@@ -39,6 +39,9 @@ def test_a_month_has_passed_and_all_of_it_has_ended(database: Database, now: dat
     with snapshot(database) as connection:
         assert audit.run(connection) == []
         machines = connection.execute(sa.select(deployments)).all()
+        templates = launch_templates.listed(connection, team["id"])
+        assert {each.name for each in templates} == {"Nightly render", "Denoiser on eight"}
+        assert all(each.last_used_at for each in templates), "machines were launched from them"
         assert {machine.status for machine in machines} == {"terminated", "failed", "terminated-provider"}
         assert all(machine.gone_at is not None and machine.due_at is None for machine in machines)
         assert all(machine.team_id == team["id"] for machine in machines)

@@ -166,6 +166,7 @@ def test_every_command_as_a_person_runs_it(server: Cloud, tmp_path: Path) -> Non
     keys(person, team, tmp_path)
     money(server, person)
     stored(person)
+    saved(person)
     news(person)
     assert "team.create" in person.types("activity", "--mine")
     assert person.json("activity", "--team", team["id"])["total"] > 0
@@ -319,6 +320,19 @@ def money(server: Cloud, person: Terminal) -> None:
     assert "There is no card '4242'" in person.types("cards", "remove", "4242", status=4)
     assert "Cards are not set up" in person.types("top-up", "50", status=1)
     assert person.json("top-ups")["takesCards"] is False
+
+
+def saved(person: Terminal) -> None:
+    """Launches that are saved, and what launching from one would come to."""
+    words = ("local-cpu-small", "--name", "train-{n}", "--label", "project=x")
+    assert "Nightly is saved" in person.types("templates", "save", "Nightly", *words)
+    assert "called 'Nightly' already" in person.types("templates", "save", "nightly", *words, status=1)
+    assert "local-cpu-small" in person.types("templates")
+    assert "Nightly" in person.types("templates", "list")
+    assert "train-{n}" in person.types("templates", "show", "nightly")
+    assert "is Weekly from now on" in person.types("templates", "rename", "nightly", "Weekly")
+    assert "In stock" in person.types("deploy", "--template", "weekly", "--preview")
+    assert "is deleted" in person.types("templates", "delete", "weekly", answer="y")
 
 
 def news(person: Terminal) -> None:

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from forebay.storage.tables import api_keys, teams, users, webhooks
 from forebay.web import assets
+from tests.api.cloud import new_public_key
 from tests.e2e.test_browser import PICTURES, SIZES
 from tests.web.stage import Stage
 
@@ -28,6 +29,11 @@ PAGES = {
     "deploy-table": "/t/vision-lab/deploy?view=table",
     "deploy-form": "/t/vision-lab/deploy/new?offerId=memory-a100-4",
     "deploy-again": "/t/vision-lab/deploy/new?again={nasty}",
+    "deploy-template": "/t/vision-lab/deploy/new?template={template}",
+    "templates": "/t/vision-lab/deploy/templates",
+    "templates-none": "/t/speech-group/deploy/templates",
+    "template-new": "/t/vision-lab/deploy/templates/new?from={running}",
+    "template-delete": "/t/vision-lab/deploy/templates/{template}/delete",
     "volumes": "/t/vision-lab/volumes",
     "volume-create": "/t/vision-lab/volumes/create",
     "deployment-ends": "/t/vision-lab/deployments/{running}/ends",
@@ -171,7 +177,7 @@ def look_at(looker: Looker, who: str, pages: dict[str, str], size: str, scheme: 
 
 def places(stage: Stage) -> dict[str, str]:
     """What stands in the addresses of pages."""
-    return {**stage.machines, **stage.money, "lab": stage.lab, "webhook": stage.webhook}
+    return {**stage.machines, **stage.money, "lab": stage.lab, "webhook": stage.webhook, "template": stage.template}
 
 
 @pytest.mark.parametrize(("who", "pages"), [("olga", PAGES), ("olga", MORE_PAGES), ("otto", OPERATOR_PAGES)])
@@ -227,6 +233,32 @@ def test_the_price_follows_the_form(stage: Stage, url: str, browser: Browser) ->
     page.get_by_role("button", name="Launch").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("x" * 10)
     assert olga.complaints == ["Failed to load resource: the server responded with a status of 400 (Bad Request)"]
+    olga.context.close()
+
+
+def test_a_key_is_added_without_leaving_the_form(stage: Stage, url: str, browser: Browser) -> None:
+    olga = Somebody(browser, url, stage, "olga")
+    page = olga.page
+    page.goto("/t/vision-lab/deploy/new?offerId=memory-l40s-1")
+    here = page.url
+    page.get_by_label("Name").fill("kept-{n}")
+    page.get_by_text("Add a key to the team").click()
+    page.get_by_label("The new key").fill("nonsense")
+    page.get_by_role("button", name="Add this key").click()
+    expect(page.locator("#newKey-problem")).to_contain_text("One line like the .pub file holds")
+    page.get_by_label("The new key").fill(new_public_key())
+    page.get_by_label("What it is called").fill("desk")
+    page.get_by_role("button", name="Add this key").click()
+    expect(page.get_by_role("status").filter(has_text="desk is added to the team, and chosen.")).to_be_visible()
+    expect(page.locator("[name=sshKeyId] option:checked")).to_contain_text("desk")
+    expect(page.get_by_label("Name")).to_have_value("kept-{n}")
+    expect(page.get_by_label("The new key")).to_have_value("")
+    expect(page.get_by_role("button", name="Reckon again")).to_have_count(0)
+    assert page.url == here
+    page.get_by_label("What the template is called").fill("by hand")
+    page.get_by_role("button", name="Save as a template").click()
+    expect(page.get_by_role("status").filter(has_text="by hand is saved")).to_be_visible()
+    expect(page.get_by_label("Name")).to_have_value("kept-{n}")
     olga.context.close()
 
 

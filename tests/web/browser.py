@@ -36,6 +36,42 @@ class Forms(HTMLParser):
             self.open = None
 
 
+class Filled(HTMLParser):
+    """One form of a page as a browser sends it: what is chosen and written, and of the boxes those with a check."""
+
+    def __init__(self, page: str, action: str) -> None:
+        super().__init__()
+        self.action, self.is_in, self.select, self.writing = action, False, "", ""
+        self.fields: dict[str, str] = {}
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        name, value = given.get("name", ""), given.get("value", "")
+        if tag == "form":
+            self.is_in = given.get("action") == self.action
+        elif not self.is_in:
+            return
+        elif tag == "input" and name and (given.get("type") != "checkbox" or "checked" in given):
+            self.fields[name] = value
+        elif tag == "select":
+            self.select = name
+        elif tag == "option" and (self.select not in self.fields or "selected" in given):
+            self.fields[self.select] = value
+        elif tag == "textarea":
+            self.writing, self.fields[name] = name, ""
+
+    def handle_data(self, data: str) -> None:
+        if self.writing:
+            self.fields[self.writing] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self.is_in = False
+        elif tag == "textarea":
+            self.writing = ""
+
+
 class Browser:
     """Somebody's browser."""
 

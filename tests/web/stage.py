@@ -73,6 +73,7 @@ class Stage:
         self.machines = self.month()
         self.money = self.payments()
         self.volume = self.store()
+        self.template = self.save()
 
     def team(self, name: str, mode: MemberMode, credits_micros: int) -> str:
         """Another team of Olga's."""
@@ -169,6 +170,14 @@ class Stage:
         self.cloud.post(path, self.olga.key, {"deploymentId": self.machines["running"]}).ok()
         self.cloud.run("volumes")
         return str(made[0])
+
+    def save(self) -> str:
+        """Templates: of one that can be launched, and of one whose offer is gone."""
+        path = f"/api/teams/{self.lab}/templates"
+        like = {"deploymentId": self.machines["running"]}
+        made = self.cloud.post(path, self.olga.key, {"name": NASTY, **like, "deploymentName": "train-{n}"}).ok(201)
+        self.cloud.post(path, self.mia.key, {"name": LONG, "deploymentId": self.machines["long"]}).ok(201)
+        return str(made["id"])
 
     def slug(self, team_id: str) -> str:
         """The team in addresses."""

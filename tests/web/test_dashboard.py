@@ -17,7 +17,10 @@ from tests.web.stage import NASTY, Stage
 
 pytestmark = pytest.mark.slow
 LOOKED_AT = sorted(path for method, path in PAGES if method == "GET" and not path.endswith(("/live", "/settings")))
-QUERIES = {"/t/{slug}/deploy/new": "?offerId=memory-h100-1"}
+QUERIES = {
+    "/t/{slug}/deploy/new": "?offerId=memory-h100-1",
+    "/t/{slug}/deploy/templates/new": "?from={deployment_id}",
+}
 """What a page must be asked with to be there."""
 SENT = sorted(path for method, path in PAGES if method == "POST")
 
@@ -50,8 +53,9 @@ def address(stage: Stage, path: str, slug: str = "vision-lab") -> str:
         "user_id": stage.mia.id,
         "invitation_id": ABSENT,
         "volume_id": stage.volume,
+        "template_id": stage.template,
     }
-    return path.format_map(things | stage.money) + QUERIES.get(path, "")
+    return (path + QUERIES.get(path, "")).format_map(things | stage.money)
 
 
 def browsers(stage: Stage) -> Iterator[tuple[Browser, Role, MemberMode, str, Person]]:
@@ -76,11 +80,13 @@ def test_who_may_look(cloud: Cloud, stage: Stage, path: str) -> None:
         assert "Vision Lab" not in refused.text
     needed = PAGES["GET", path]
     for browser, role, mode, slug, _ in browsers(stage):
-        if slug != "vision-lab" and "_id}" in path:
+        if slug != "vision-lab" and "_id}" in path + QUERIES.get(path, ""):
             continue
         answer = browser.get(address(stage, path, slug))
         how_far = reach(needed, role, mode)
-        is_allowed = how_far is Reach.all or (how_far is Reach.own and "{volume_id}" in path)
+        is_allowed = how_far is Reach.all or (
+            how_far is Reach.own and ("{volume_id}" in path or path.endswith("/templates/new"))
+        )
         assert answer.status_code == ((303 if path in LEADS_ON else 200) if is_allowed else 403), (role, answer.text)
         if not is_allowed:
             assert str(needed) in answer.text
@@ -134,7 +140,7 @@ def test_nobody_is_led_to_a_refusal(cloud: Cloud, stage: Stage) -> None:
                     found = reach(PAGES["POST", pattern], role, mode)
                     # Which volumes go on which machines the form itself says: those of theirs.
                     thing = [*action.split("/"), ""][4]
-                    is_own = "/volumes/" in action or thing in own_machines(cloud, person)
+                    is_own = "/volumes/" in action or thing in own_machines(cloud, person) | {"templates"}
                     assert found is Reach.all or (found is Reach.own and is_own), (role, here, action)
         assert len(seen) >= 3
 
@@ -143,6 +149,14 @@ def own_machines(cloud: Cloud, person: Person) -> set[str]:
     with cloud.database.read() as connection:
         mine = sa.select(deployments.c.id).where(deployments.c.created_by == person.id)
         return set(connection.execute(mine).scalars())
+
+
+# However many machines, people and rows there are; any other page makes do with 12.
+QUERIES_OF = {
+    "/t/{slug}/deploy/new": 30,  # a launch is previewed by each of its checks
+    "/t/{slug}/deploy": 17,  # the offers, and the templates with their keys, volumes and makers
+    "/t/{slug}/deploy/templates": 16,
+}
 
 
 def test_no_page_asks_for_each_row_by_itself(cloud: Cloud, stage: Stage) -> None:
@@ -158,8 +172,7 @@ def test_no_page_asks_for_each_row_by_itself(cloud: Cloud, stage: Stage) -> None
             browser.get(address(stage, path))
             counted.clear()
             assert browser.get(address(stage, path)).status_code == 200
-            # However many machines, people and rows there are. A launch is previewed by each of its checks.
-            assert len(counted) <= (30 if path.endswith("/deploy/new") else 12), (path, counted)
+            assert len(counted) <= QUERIES_OF.get(path, 12), (path, counted)
     finally:
         sa.event.remove(cloud.database.reader, "before_cursor_execute", count)
 
@@ -195,6 +208,12 @@ def test_what_was_refused_is_in_the_activity(cloud: Cloud, stage: Stage) -> None
     mine = [one for one in denials if one.caller.user_id == stage.rita.id and one.team_id == stage.lab]
     assert mine
     assert isinstance(mine[0].caller, Caller)
+
+
+def test_the_activity_names_the_machines(cloud: Cloud, stage: Stage) -> None:
+    page = with_session(cloud, stage.olga).get("/t/vision-lab/team/activity?action=deployment.").text
+    assert "llm-pretraining</a>" in page
+    assert "the machine</a>" not in page
 
 
 def test_what_the_palette_finds(cloud: Cloud, stage: Stage) -> None:

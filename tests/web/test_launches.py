@@ -15,7 +15,7 @@ from forebay.domain.people.roles import MemberMode, Role
 from forebay.errors import BadRequest
 from forebay.storage.tables import deployments
 from forebay.web import cloud_init
-from forebay.web.launches import labels_of
+from forebay.web.launch_forms import labels_of
 from tests.api.cloud import Cloud, Person, new_public_key
 from tests.web.browser import Browser, with_session
 

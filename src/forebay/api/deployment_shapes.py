@@ -72,6 +72,9 @@ class NewDeployment(Input):
     """Stop it when it was idle for so long."""
     auto_stop_action: Literal["stop", "terminate"] | None = None
     """What is done then; without it, stop. An offer that can't be stopped needs `terminate` here."""
+    template_id: str | None = None
+    """The template of the team that this launch was made from: remembered as its last use. Nothing of it is filled in,
+    as `launch` of `GET /api/teams/{teamId}/templates/{templateId}` has all of it."""
 
 
 LATER = {

@@ -110,6 +110,7 @@ def order_of(body: NewDeployment) -> Order:
         ports=body.ports or (),
         volume_ids=tuple(dict.fromkeys(body.volume_ids or ())),
         terms=terms(body),
+        template_id=body.template_id,
     )
 
 

@@ -60,6 +60,8 @@ class Export(Wire):
     """Those they started."""
     volumes: list[dict[str, Any]]
     """Those they made."""
+    launch_templates: list[dict[str, Any]]
+    """Those they saved, without what happens on first boot."""
     budgets: list[dict[str, Any]]
     """Those they set, and those of their own spending and of their API keys."""
     invitations: list[dict[str, Any]]

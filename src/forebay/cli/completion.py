@@ -70,3 +70,14 @@ def volume_names(context: typer.Context, incomplete: str) -> list[tuple[str, str
         return [(volume.name, volume.status) for volume in page.volumes]
 
     return asked(context, find, incomplete)
+
+
+def template_names(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Names of the team's templates."""
+    from forebay.client import launch_templates
+
+    def find(here: Any) -> Found:
+        found = here.ask(launch_templates.listed(here.team().id)).templates
+        return [(one.name, one.offer_id) for one in found]
+
+    return asked(context, find, incomplete)

@@ -5,17 +5,17 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forebay.cli.completion import offer_names, volume_names
+from forebay.cli.completion import offer_names
 from forebay.cli.deployments import await_running, tell_how_it_is
 from forebay.cli.ending import REFUSED, USAGE, end
 from forebay.cli.figures import dollars
 from forebay.cli.here import Here, Yes, command, visible
-from forebay.cli.orders import Asker, cloud_init_of, file_of, key_of, labels_of, offer_of, one_of, team_of, volumes_of
+from forebay.cli.launch_options import CloudInit, Kind, Label, Port, Region, SshKey, System, Template, Volume
+from forebay.cli.orders import Asker, cloud_init_of, file_of, key_of, labels_of, order_of, team_of, volumes_of
 from forebay.cli.schedules import AutoStop, AutoStopAction, MaxCost, TerminateAt, ends_wished
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ Offer = Annotated[
     typer.Argument(help="The offer, by its id; asked for if left out.", autocompletion=offer_names),
 ]
 OPTIONS = {
+    "template_id": "--template",
     "region": "--region",
     "operating_system": "--os",
     "instance_type": "--type",
@@ -51,25 +52,15 @@ def deploy(
     offer: Offer = None,
     *,
     name: Annotated[str | None, typer.Option(help="What the machine is called.")] = None,
-    ssh_key: Annotated[
-        str | None, typer.Option(help="What opens it: a key of the team by name, id or fingerprint, or a .pub file.")
-    ] = None,
-    region: Annotated[str | None, typer.Option(help="Where, if the offer is in several regions.")] = None,
-    system: Annotated[str | None, typer.Option("--os", help="Its operating system, if there are several.")] = None,
-    kind: Annotated[str | None, typer.Option("--type", help="SPOT, where the offer can be launched so.")] = None,
-    label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE; may be given several times.")] = None,
-    volume: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A volume of the team, by name or id; may be given several times.", autocompletion=volume_names
-        ),
-    ] = None,
-    port: Annotated[
-        list[int] | None, typer.Option(help="A TCP port to be reached from outside; may be given several times.")
-    ] = None,
-    cloud_init: Annotated[
-        Path | None, typer.Option(help="First boot: a file of cloud-config.", exists=True, dir_okay=False)
-    ] = None,
+    template: Template = None,
+    ssh_key: SshKey = None,
+    region: Region = None,
+    system: System = None,
+    kind: Kind = None,
+    label: Label = None,
+    volume: Volume = None,
+    port: Port = None,
+    cloud_init: CloudInit = None,
     max_cost: MaxCost = None,
     terminate_at: TerminateAt = None,
     auto_stop: AutoStop = None,
@@ -86,27 +77,22 @@ def deploy(
     Status 1 if it is refused, or comes to nothing.
     """
     asker = Asker(here, is_sure=yes, is_looking=previews)
-    team = team_of(here, asker) if offer is None else here.team()
-    gpu_type, found = offer_of(here, asker, team.id, offer, kind)
-    if name is None and offer is None and asker.is_there and not previews:
+    team = team_of(here, asker) if offer is None and template is None else here.team()
+    place = {"kind": kind, "region": region, "system": system}
+    order = order_of(here, asker, team, offer, template, place)
+    if name is None and offer is None and template is None and asker.is_there and not previews:
         name = asker.line("Its name (empty: one is made up)") or None
-    order: dict[str, Any] = {
-        "team_id": team.id,
-        "provider": found.provider,
-        "offer_id": found.offer_id,
-        "gpu_type": gpu_type,
-        "gpu_count": found.gpu_count,
-        "region": one_of(asker, "region", region, found.clusters),
-        "operating_system": one_of(asker, "system", system, found.os_options),
-        "instance_type": kind or found.instance_type,
-        **key_of(here, asker, team, ssh_key),
+    if ssh_key is not None or order.get("ssh_key_id") is None:
+        order |= {"ssh_key_id": None, **key_of(here, asker, team, ssh_key)}
+    wishes: dict[str, Any] = {
         "name": name,
         "labels": labels_of(label),
         "volume_ids": volumes_of(here, team.id, volume),
         "ports": port or None,
         "cloud_init": cloud_init_of(cloud_init),
-        **ends_wished(max_cost, terminate_at, auto_stop, auto_stop_action),
     }
+    order = dict.fromkeys(wishes) | order | {field: value for field, value in wishes.items() if value is not None}
+    order |= ends_wished(max_cost, terminate_at, auto_stop, auto_stop_action)
     if previews or not yes:
         look(here, asker, order, is_all=previews)
     if not previews:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from forebay.cli.ending import REFUSED, end
+from forebay.cli.ending import NOT_FOUND, REFUSED, end
 from forebay.cli.figures import dollars
 from forebay.cli.here import Here, every_page, pick, refuse_usage, visible
 
@@ -112,6 +112,61 @@ def one_of(asker: Asker, noun: str, wanted: str | None, possible: Sequence[str])
     if len(possible) < 2 or not asker.is_there:
         return possible[0]
     return possible[asker.choose(f"Which {noun}", [noun.capitalize()], [[each] for each in possible])]
+
+
+def order_of(
+    here: Here, asker: Asker, team: Any, offer: str | None, template: str | None, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What is to be launched, and where: of an offer, or of a template; `options` as they are typed, if they are.
+
+    Ends the program where it isn't clear.
+    """
+    base = {} if template is None else saved_order(here, team.id, template)
+    kind, region, system = options["kind"], options["region"], options["system"]
+    if offer is None and kind is None and base.get("provider"):
+        if region is not None:
+            base["region"] = region
+        if system is not None:
+            base["operating_system"] = system
+        return base
+    gpu_type, found = offer_of(here, asker, team.id, offer, kind)
+    kept = base.get("operating_system")
+    return base | {
+        "team_id": team.id,
+        "provider": found.provider,
+        "offer_id": found.offer_id,
+        "gpu_type": gpu_type,
+        "gpu_count": found.gpu_count,
+        "region": one_of(asker, "region", region, found.clusters),
+        "operating_system": one_of(
+            asker, "system", system or (kept if kept in found.os_options else None), found.os_options
+        ),
+        "instance_type": kind or found.instance_type,
+    }
+
+
+def template_of(here: Here, team_id: str, wanted: str) -> Any:
+    """The team's template that is meant. Ends the program where there is none."""
+    from forebay.client import launch_templates
+
+    return pick("template", wanted, here.ask(launch_templates.listed(team_id)).templates, lambda one: (one.name,))
+
+
+def saved_order(here: Here, team_id: str, wanted: str) -> dict[str, Any]:
+    """What a template launches now, as the client takes it; what of it is gone is said."""
+    import msgspec
+
+    from forebay.client import launch_templates
+
+    found = here.ask(launch_templates.show(team_id, template_of(here, team_id, wanted).id))
+    if found.launch is None:
+        end("You may not launch in this team.", NOT_FOUND)
+    for problem in found.problems:
+        print(visible(f"Note: {problem.message}"), file=sys.stderr)
+    order = msgspec.structs.asdict(found.launch)
+    if any(problem.field == "sshKeyId" for problem in found.problems):
+        order["ssh_key_id"] = None
+    return order
 
 
 # The key that opens it.

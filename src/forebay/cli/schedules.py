@@ -61,7 +61,13 @@ def at(text: str) -> str:
     """A moment as the API takes it: as it was typed, or so long from now on."""
     from datetime import UTC, datetime, timedelta
 
-    unit = {"m": "minutes", "h": "hours", "d": "days"}.get(text[-1:])
-    if unit is None or not text[:-1].isdecimal() or len(text) > 6:
+    minutes = stretch(text)
+    if minutes is None:
         return moment(text) or text
-    return f"{datetime.now(UTC) + timedelta(**{unit: int(text[:-1])}):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{datetime.now(UTC) + timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def stretch(text: str) -> int | None:
+    """The minutes in 90m, 8h or 2d; None for what is none of these."""
+    unit = {"m": 1, "h": 60, "d": 1440}.get(text[-1:])
+    return None if unit is None or not text[:-1].isdecimal() or len(text) > 6 else unit * int(text[:-1])

@@ -148,9 +148,12 @@ def launch(
     max_cost: float | None = None,
     auto_stop_minutes: int | None = None,
     auto_stop_action: str | None = None,
+    template_id: str | None = None,
     retry_key: str | None = None,
 ) -> Request[Deployment]:
     """Launch a machine: all from one offer, and exactly one of the two keys. `cloud_init` as on the wire.
+
+    `template_id` is remembered as that template's last use, and fills in nothing.
 
     It is terminated at a time or before it costs more, and ended when it was idle, as `change` says. With the same
     `retry_key` it is the same machine, however often it is asked for.
@@ -175,6 +178,7 @@ def launch(
         maxCost=max_cost,
         autoStopMinutes=auto_stop_minutes,
         autoStopAction=auto_stop_action,
+        templateId=template_id,
     )
     return Request(method="POST", path="/api/deployments", body=body, answers=Deployment, retry_key=retry_key)
 

@@ -35,6 +35,8 @@ class Export(Answer):
     ssh_keys: list[dict[str, Any]]
     deployments: list[dict[str, Any]]
     volumes: list[dict[str, Any]]
+    launch_templates: list[dict[str, Any]]
+    budgets: list[dict[str, Any]]
     invitations: list[dict[str, Any]]
     notification_choices: list[dict[str, Any]]
     stock_watches: list[dict[str, Any]]

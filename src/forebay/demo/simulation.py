@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay import ids
-from forebay.domain.machines import deployments, launches, lifecycle, listed_offers, ssh_keys
+from forebay.domain.machines import deployments, launch_templates, launches, lifecycle, listed_offers, ssh_keys
+from forebay.domain.machines.blueprints import Blueprint
 from forebay.domain.machines.deployments import Deployment, Limits
 from forebay.domain.machines.lifecycle import Reach
 from forebay.domain.machines.offers import Offer, Pool
@@ -177,10 +178,13 @@ class Simulation:
             now=self.began,
         ).id
 
+        self.templates: dict[str, str] = {}
+        """What was saved of the launches of an offer, by the offer's id."""
+
     def run(self) -> None:
         """Live through the month, step by step in the order of time, and withdraw the offers at its end."""
         listed_offers.sync(self.connection, PROVIDER, [POOL], OFFERS, now=self.began)
-        steps: list[Step] = [*self.grants(), *self.cycles()]
+        steps: list[Step] = [*self.grants(), *self.cycles(), *self.saves()]
         last = self.now - timedelta(hours=1)
         for job in jobs(self.began, len(self.contexts), self.chance):
             if job.at + timedelta(hours=sum(job.hours)) < last:
@@ -208,6 +212,23 @@ class Simulation:
     def give(self, dollars: int, reason: str, at: datetime) -> None:
         """Grant credits."""
         grants.give(self.connection, self.operator, self.team_id, dollars * 1_000_000, reason=reason, now=at)
+
+    def saves(self) -> Iterator[Step]:
+        """What was saved to be launched again; the offers are gone by now, and the templates say so."""
+        for day, who, offer, name in ((2, 0, OFFERS[0], "Nightly render"), (4, -1, OFFERS[1], "Denoiser on eight")):
+            yield self.began + timedelta(days=day, hours=9), partial(self.save, self.contexts[who], offer, name)
+
+    def save(self, context: TeamContext, offer: Offer, name: str, at: datetime) -> None:
+        """Save a template."""
+        blueprint = Blueprint(
+            offer_id=offer.id,
+            ssh_key_id=self.key_id,
+            machine_name=name.split(maxsplit=1)[0].lower() + "-{n}",
+            labels={"project": "trailer"},
+            auto_stop_minutes=60,
+        )
+        made = launch_templates.create(self.connection, context, name, blueprint, now=at)
+        self.templates[offer.id] = made.id
 
     def cycles(self) -> Iterator[Step]:
         """Deductions, as the worker makes them, only further apart."""
@@ -275,6 +296,7 @@ class Simulation:
             ssh_key_id=self.key_id,
             name=job.name,
             labels=job.labels,
+            template_id=self.templates.get(job.offer.id),
         )
 
     def settle(self, deployment_id: str, outcome: Callable[[Deployment, str, datetime], None], at: datetime) -> None:

@@ -1,42 +1,39 @@
 """The form that launches a machine, with what it would cost, hold and leave beside it."""
 
-import re
+from typing import Any
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 from sqlalchemy import Connection
 
-from forebay.domain.machines import deployments, launches, offers, previews, ssh_keys, volumes_seen
+from forebay.domain.machines import (
+    blueprints,
+    launch_templates,
+    launches,
+    offers,
+    previews,
+    ssh_keys,
+    template_standings,
+    volumes_seen,
+)
 from forebay.domain.machines.deployments import Limits
 from forebay.domain.machines.offers import Offer
 from forebay.domain.machines.orders import Order
-from forebay.domain.machines.schedules import Terms
+from forebay.domain.machines.template_standings import Standing
 from forebay.domain.machines.volumes import Volume
-from forebay.domain.people.roles import Permission
-from forebay.errors import BadRequest, ForebayError, NotFound
+from forebay.domain.people.roles import Permission, who_has
+from forebay.errors import BadRequest, Conflict, ForebayError, NotFound
 from forebay.ids import is_id
-from forebay.web import cloud_init, equivalents, terms
+from forebay.web import equivalents, terms
 from forebay.web.dashboard import Dashboard
 from forebay.web.frame import Page, go
+from forebay.web.launch_forms import OTHER_KEY, filled, given_of, moved, order_of
 from forebay.web.once import FIELD, new_word, once
 from forebay.web.visits import Visit
 
-OTHER_KEY = "another"
 MOST_VOLUMES = 100
-FIELDS = (
-    "offerId",
-    "instanceType",
-    "operatingSystem",
-    "sshKeyId",
-    "ssh_public_key",
-    "name",
-    "labels",
-    "cloudInit",
-    "ports",
-    *terms.FIELDS,
-)
-VOLUME = "volume-"
-"""How the boxes of volumes are called, before their ids."""
+PRICED_WITHOUT = ("labels", "cloudInit", "ports", *terms.FIELDS)
+"""What can be left out of a price, where it can't be read."""
 
 
 class LaunchPages:
@@ -52,6 +49,7 @@ class LaunchPages:
             page("GET", "/deploy/new", self.ask, needs=Permission.launch),
             page("POST", "/deploy/preview", self.ask, needs=Permission.launch),
             page("POST", "/deploy/new", self.launch, needs=Permission.launch),
+            page("POST", "/deploy/keys", self.add_key, needs=Permission.manage_ssh_keys),
         ]
 
     def limits(self) -> Limits:
@@ -59,30 +57,38 @@ class LaunchPages:
         settings = self.frame.settings
         return Limits(minimum_micros=settings.minimum_launch_micros, creations=settings.rate_limit_creations)
 
-    def ask(self, visit: Visit, error: ForebayError | None = None) -> Page:
-        """The form as it is filled in so far, and what it would come to. Nothing is launched by it."""
+    def ask(
+        self,
+        visit: Visit,
+        error: ForebayError | None = None,
+        *,
+        changes: dict[str, str] | None = None,
+        **said: Any,
+    ) -> Page:
+        """The form as it is filled in so far, with `changes`, and what it would come to. Nothing is launched by it."""
         with self.dashboard.read() as connection:
-            keys = ssh_keys.of_team(connection, visit.context.team_id)
-            given = {name: (visit.form.get(name) or visit.query.get(name, ""))[:65_536] for name in FIELDS}
-            given |= {name: "yes" for name in visit.form if name.startswith(VOLUME)}
-            if not visit.form and visit.query.get("again"):
-                given |= self.as_before(connection, visit, visit.query["again"])
+            team_id = visit.context.team_id
+            keys = ssh_keys.of_team(connection, team_id)
+            given = given_of(visit) | (changes or {})
+            remarks: dict[str, str] = {}
+            before = None if visit.form else self.before(connection, visit)
+            if before is not None:
+                fields, remarks = filled(before, now=visit.now)
+                given |= fields | {"templateId": visit.query.get("template", "")}
+            if visit.form.get("choose"):
+                given = moved(connection, given, visit.form["choose"][:100])
             if not given["sshKeyId"]:
                 given["sshKeyId"] = keys[0].id if keys else OTHER_KEY
             offer = offers.find(connection, given["offerId"])
-            if offer is None and not visit.form:
+            if offer is None and not visit.form and before is None:
                 self.frame.say(visit, "This offer is not on the list any more. Choose another one.")
                 return go(f"/t/{visit.context.slug}/deploy")
             try:
-                order = self.order(connection, given)
+                order = order_of(connection, team_id, given)
             except BadRequest as wrong:
                 # What can't be read is said where it stands, and the price is that of the rest.
                 error = error or (wrong if visit.form else None)
-                order = self.order(
-                    connection, given | dict.fromkeys(("labels", "cloudInit", "ports", *terms.FIELDS), "")
-                )
-            found = previews.preview(connection, visit.context, order, self.limits(), now=visit.now)
-            team_id, url = visit.context.team_id, self.frame.public_url
+                order = order_of(connection, team_id, given | dict.fromkeys(PRICED_WITHOUT, ""))
             return self.dashboard.show(
                 visit,
                 connection,
@@ -91,19 +97,64 @@ class LaunchPages:
                 given=given | {"offerId": order.offer_id, "operatingSystem": order.operating_system},
                 order=order,
                 offer=offer,
+                remarks=remarks,
                 key_choices=[
                     *((key.id, f"{key.name} ({key.fingerprint[7:17]}…)") for key in keys),
                     (OTHER_KEY, "another key, for this machine alone"),
                 ],
-                preview=found,
+                preview=previews.preview(connection, visit.context, order, self.limits(), now=visit.now),
                 volumes=self.volumes(connection, visit, offer),
                 actions=terms.ACTIONS,
                 other_key=OTHER_KEY,
+                who_adds_keys=who_has(Permission.manage_ssh_keys),
                 once=visit.form.get(FIELD) or new_word(),
-                command=equivalents.command(order, team_id, url),
-                curl=equivalents.curl(order, team_id, url),
-                python=equivalents.python(order, team_id, url),
+                **self.by_program(connection, visit, order),
+                **(self.by_template(connection, visit, order, offer, before) | said),
             )
+
+    def before(self, connection: Connection, visit: Visit) -> Standing | None:
+        """What the form begins with: an earlier machine of the team, or a template. Raises NotFound."""
+        team_id, now = visit.context.team_id, visit.now
+        again, template_id = visit.query.get("again"), visit.query.get("template")
+        if again and not is_id(again):
+            raise NotFound("Deployment")
+        if again:
+            found = blueprints.of_deployment(connection, team_id, again)
+            # When it was to end was decided for that one machine.
+            found = msgspec.structs.replace(found, terminate_after_minutes=None)
+            return template_standings.one(connection, team_id, found, now=now)
+        if template_id:
+            template = launch_templates.find(connection, team_id, template_id[:24])
+            return template_standings.one(connection, team_id, template, now=now)
+        return None
+
+    def by_template(
+        self, connection: Connection, visit: Visit, order: Order, offer: Offer | None, before: Standing | None
+    ) -> dict[str, Any]:
+        """The template that the form is filled in from; in the place of an offer that is gone, others."""
+        team_id, template = visit.context.team_id, None
+        if order.template_id is not None:
+            template = launch_templates.find(connection, team_id, order.template_id)
+        like = template if before is None else before.blueprint
+        gpu_type, gpu_count = ("", 0) if like is None else (like.gpu_type, like.gpu_count)
+        others = [] if offer else template_standings.similar(connection, team_id, gpu_type, gpu_count, now=visit.now)
+        return {"from_template": template, "replaceable": template, "others": others}
+
+    def by_program(self, connection: Connection, visit: Visit, order: Order) -> dict[str, str]:
+        """The same as commands and programs, with the name that the machine would get."""
+        team_id, url = visit.context.team_id, self.frame.public_url
+        named = self.named(connection, visit, order)
+        return {
+            "machine_name": named.name or "",
+            "command": equivalents.command(named, team_id, url),
+            "curl": equivalents.curl(named, team_id, url),
+            "python": equivalents.python(named, team_id, url),
+        }
+
+    def named(self, connection: Connection, visit: Visit, order: Order) -> Order:
+        """The order with its number and date filled in to the name."""
+        name = blueprints.filled_name(connection, visit.context.team_id, order.name, now=visit.now)
+        return msgspec.structs.replace(order, name=name)
 
     def volumes(self, connection: Connection, visit: Visit, offer: Offer | None) -> list[Volume]:
         """The team's volumes that the machine could have: those of its region."""
@@ -113,64 +164,13 @@ class LaunchPages:
         mine = [seen.volume for seen in found if seen.volume.state in ("creating", "available")]
         return [each for each in mine if (each.provider, each.region) == (offer.provider, offer.region)]
 
-    def as_before(self, connection: Connection, visit: Visit, deployment_id: str) -> dict[str, str]:
-        """The form as it was for an earlier machine of the team. Raises NotFound."""
-        if not is_id(deployment_id):
-            raise NotFound("Deployment")
-        found = deployments.find(connection, deployment_id, visit.context.team_id)
-        labels = deployments.labels_of(connection, deployment_id)
-        return {
-            "offerId": found.offer_id,
-            "instanceType": found.instance_type,
-            "operatingSystem": found.operating_system,
-            "sshKeyId": "" if found.is_ssh_key_temporary else found.ssh_key_id,
-            "name": found.name,
-            "labels": "\n".join(f"{key}={value}" for key, value in labels.items()),
-            **terms.written(msgspec.structs.replace(found, terminate_at=None)),
-            "cloudInit": "" if found.cloud_init is None else cloud_init.written(found.cloud_init),
-        }
-
-    def order(self, connection: Connection, given: dict[str, str]) -> Order:
-        """What the form asks for. What the offer alone decides is taken from it. Raises BadRequest."""
-        offer = offers.find(connection, given["offerId"])
-        is_other = given["sshKeyId"] == OTHER_KEY
-        order = Order(
-            offer_id=given["offerId"],
-            provider="",
-            gpu_type="",
-            gpu_count=0,
-            region="",
-            operating_system=given["operatingSystem"],
-            instance_type=given["instanceType"],
-            ssh_key_id=None if is_other else given["sshKeyId"],
-            ssh_public_key=given["ssh_public_key"].strip() if is_other else None,
-            name=given["name"].strip() or None,
-            cloud_init=cloud_init.parse(given["cloudInit"]),
-            labels=labels_of(given["labels"]),
-            ports=ports_of(given["ports"]),
-            volume_ids=tuple(name.removeprefix(VOLUME) for name in given if name.startswith(VOLUME)),
-            terms=Terms(**terms.given(given)),
-        )
-        if offer is None:
-            return order
-        return msgspec.structs.replace(
-            order,
-            provider=offer.provider,
-            gpu_type=offer.gpu_type,
-            gpu_count=offer.gpu_count,
-            region=offer.region,
-            operating_system=order.operating_system or offer.os_options[0],
-            instance_type=order.instance_type or offer.instance_type,
-        )
-
     def launch(self, visit: Visit) -> Page:
         """Launch it, once, and go to its page."""
-        given = {name: visit.form.get(name, "")[:65_536] for name in FIELDS}
-        given |= {name: "yes" for name in visit.form if name.startswith(VOLUME)}
+        given = given_of(visit)
         base = f"/t/{visit.context.slug}/deployments"
 
         def act() -> str:
-            order = self.order(connection, given)
+            order = self.named(connection, visit, order_of(connection, visit.context.team_id, given))
             made = launches.launch(connection, visit.context, order, self.limits(), now=visit.now)
             return f"{base}/{made}"
 
@@ -185,24 +185,27 @@ class LaunchPages:
         self.frame.say(visit, "The launch is accepted. The machine shows its SSH command here once it answers.")
         return go(location)
 
+    def add_key(self, visit: Visit) -> Page:
+        """Add a key to the team, and choose it, without leaving the form."""
+        visit.context.demand(Permission.launch)
+        given, text = visit.form.get("newKeyName", "").strip(), visit.form.get("newKey", "")
+        try:
+            name = given or ssh_keys.parse(text)[2] or "key"
+            with self.dashboard.begin(visit) as connection:
+                key = ssh_keys.add_by(connection, visit.context, name=name[:120], public_key=text, now=visit.now)
+            key_id, words = key.id, f"{key.name} is added to the team, and chosen."
+        except Conflict as twin:
+            if not twin.details.get("id"):
+                return self.ask(visit, twin)
+            key_id, words = str(twin.details["id"]), f"{twin.sentence} It is chosen."
+        except ForebayError as error:
+            if error.status in (401, 403, 404):
+                raise
+            return self.ask(visit, beside(error, {"publicKey": "newKey", "name": "newKeyName"}))
+        return self.ask(visit, changes={"sshKeyId": key_id, "newKey": "", "newKeyName": ""}, key_said=words)
 
-def ports_of(text: str) -> list[int]:
-    """Ports as people write them, with commas or spaces between. Raises BadRequest."""
-    words = re.findall(r"[^\s,]+", text)
-    if not all(word.isascii() and word.isdecimal() and len(word) < 6 for word in words):
-        raise BadRequest("The ports are not usable.", details={"ports": "numbers, with commas between"})
-    return [int(word) for word in words]
 
-
-def labels_of(text: str) -> dict[str, str]:
-    """Labels as people write them, `key=value`, each in a line or with commas between. Raises BadRequest."""
-    found: dict[str, str] = {}
-    for part in re.split(r"[\n,]", text):
-        if part.strip():
-            key, equals, value = part.strip().partition("=")
-            if not equals or not key.strip():
-                raise BadRequest(
-                    "A label is not usable.", details={"labels": f"{part.strip()[:60]!r}: write key=value"}
-                )
-            found[key.strip()] = value.strip()
-    return found
+def beside(error: ForebayError, names: dict[str, str]) -> BadRequest:
+    """The same refusal with its fields called as they are in the form."""
+    details = {names.get(name, name): reason for name, reason in error.details.items()}
+    return BadRequest(error.sentence, code=error.code, details=details)

@@ -13,6 +13,7 @@ from forebay.domain.money.amounts import MICROS_PER_DOLLAR
 from forebay.domain.people.roles import Permission, who_has
 from forebay.web.dashboard import Dashboard
 from forebay.web.frame import Page
+from forebay.web.launch_templates import with_standings
 from forebay.web.visits import Visit
 
 SORTS = {
@@ -20,6 +21,8 @@ SORTS = {
     "lowestPrice": "Price, lowest first",
     "-highestPrice": "Price, highest first",
 }
+MOST_TEMPLATES = 5
+"""That stand above the offers; the others are on a page of their own."""
 VIEWS = ("cards", "table")
 COUNTS = ("0", "1", "2", "4", "8")
 MEMORIES = ("16", "24", "40", "48", "80", "141")
@@ -94,8 +97,10 @@ class OfferPages:
         """The offers that pass the filters, in groups of one type of GPU."""
         filters = filters_of(visit.query)
         with self.dashboard.read() as connection:
+            all_of_them = catalogue.listings(connection, visit.context.team_id, visit.now)
             found = catalogue.catalogue(
                 connection,
+                every=all_of_them,
                 now=visit.now,
                 team_id=visit.context.team_id,
                 search=filters.search,
@@ -114,6 +119,8 @@ class OfferPages:
                 "memories": MEMORIES,
                 "is_filtered": bool(set(visit.query) - {"view", "sort"}),
                 "who_launches": who_has(Permission.launch),
+                "most_templates": MOST_TEMPLATES,
+                **with_standings(connection, visit, all_of_them),
             }
             return self.dashboard.show(visit, connection, "offers.html", **values)
 

@@ -21,6 +21,7 @@ from forebay.web.deployments import DeploymentPages
 from forebay.web.frame import Frame, Page
 from forebay.web.identities import IdentityPages
 from forebay.web.invitations import InvitationPages
+from forebay.web.launch_templates import LaunchTemplatePages
 from forebay.web.launches import LaunchPages
 from forebay.web.live import Live
 from forebay.web.logs import LogPages
@@ -89,13 +90,15 @@ def build(frame: Frame, shells: Shells) -> tuple[Handlers, Callable[[], None]]:
 
 def dashboard_pages(dashboard: Dashboard, labels: dict[str, str]) -> list[HTTPRouteHandler]:
     """The pages of teams, in the order of the navigation, and those of people in their frame."""
+    launching = LaunchPages(dashboard)
     return [
         *dashboard.handlers(),
         *Live(dashboard.frame).handlers(),
         *PalettePages(dashboard).handlers(),
         *OverviewPages(dashboard).handlers(),
         *OfferPages(dashboard).handlers(),
-        *LaunchPages(dashboard).handlers(),
+        *launching.handlers(),
+        *LaunchTemplatePages(dashboard, launching).handlers(),
         *DeploymentPages(dashboard).handlers(),
         *DeploymentKeyPages(dashboard).handlers(),
         *LogPages(dashboard).handlers(),

@@ -9,6 +9,7 @@ DECIDED = {
     Permission.manage_members: "a---",
     Permission.launch: "aaa-",
     Permission.operate: "aao-",
+    Permission.manage_templates: "aao-",
     Permission.manage_ssh_keys: "aa--",
     Permission.manage_volumes: "aa--",
     Permission.manage_billing: "aa--",

@@ -62,14 +62,19 @@ def catalogue(
     instance_type: str | None = None,
     sort_by: str = "popularity",
     descending: bool = False,
+    every: Sequence[Listing] | None = None,
 ) -> Sequence[Group]:
     """The groups that have an offer matching the filters, and of each only those offers, at the team's prices.
 
     `popularity` is a rank: 1 for the type that was launched most in its time, so ascending order starts with it.
+    `every`, what `listings` found, spares looking again.
     """
-    found = [offer for offer in offers.listed(connection) if matches(offer, search, instance_type)]
+    every = listings(connection, team_id, now) if every is None else every
+    found = [listing for listing in every if matches(listing.offer, search, instance_type)]
+    if instance_type == SPOT:
+        found = sorted(map(as_spot, found), key=cheapest)
     by_type: dict[str, list[Listing]] = defaultdict(list)
-    for listing in listings(connection, found, team_id, instance_type, now):
+    for listing in found:
         by_type[listing.offer.gpu_type].append(listing)
     counts = connection.execute(
         sa.select(deployments.c.gpu_type, sa.func.count()).group_by(deployments.c.gpu_type)
@@ -100,25 +105,32 @@ def matches(offer: Offer, search: str, instance_type: str | None) -> bool:
     return (instance_type is None or offer.is_offered_as(instance_type)) and search.casefold() in text
 
 
-def listings(
-    connection: Connection, found: Sequence[Offer], team_id: str | None, instance_type: str | None, now: datetime
-) -> list[Listing]:
-    """These offers as the team sees them, the cheapest first. Asked for as SPOT they are shown as that."""
+def listings(connection: Connection, team_id: str | None, now: datetime) -> list[Listing]:
+    """All offers that are on the list as the team sees them, the cheapest first."""
+    found = offers.listed(connection)
     given = [] if team_id is None else discounts.of_team(connection, team_id)
     free = offers.free(connection, found)
-    seen = []
-    for offer in prices.as_of(connection, found, now):
-        is_spot = SPOT in (offer.instance_type, instance_type)
-        spot_price = prices.price(offer, SPOT, given, now) if is_spot or offer.is_offered_as(SPOT) else None
-        seen.append(
-            Listing(
-                offer=msgspec.structs.replace(offer, instance_type=SPOT) if is_spot else offer,
-                price=spot_price if is_spot and spot_price else prices.price(offer, offer.instance_type, given, now),
-                spot_price=spot_price,
-                free=free[offer.id],
-            )
+    seen = [
+        Listing(
+            offer=offer,
+            price=prices.price(offer, offer.instance_type, given, now),
+            spot_price=prices.price(offer, SPOT, given, now) if offer.is_offered_as(SPOT) else None,
+            free=free[offer.id],
         )
-    return sorted(seen, key=lambda listing: (listing.price.rate_micros, listing.offer.id))
+        for offer in prices.as_of(connection, found, now)
+    ]
+    return sorted(seen, key=cheapest)
+
+
+def cheapest(listing: Listing) -> tuple[int, str]:
+    """By this they are sorted."""
+    return listing.price.rate_micros, listing.offer.id
+
+
+def as_spot(listing: Listing) -> Listing:
+    """An offer as it is launched as SPOT."""
+    offer = msgspec.structs.replace(listing.offer, instance_type=SPOT)
+    return msgspec.structs.replace(listing, offer=offer, price=listing.spot_price or listing.price)
 
 
 def page_count(total: int, limit: int) -> int:

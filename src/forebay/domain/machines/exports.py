@@ -75,6 +75,9 @@ def of_account(connection: Connection, user_id: str) -> dict[str, Any]:
     found["deployments"] = listed(connection, deployments, machines, deployments.c.created_by == user_id)
     stored = ("id", "team_id", "name", "state", "provider", "region", "size_gb", "created_at", "ended_at", "gone_at")
     found["volumes"] = listed(connection, tables.volumes, stored, tables.volumes.c.created_by == user_id)
+    saved = ("id", "team_id", "name", "offer_id", "labels", "created_at", "changed_at", "last_used_at")
+    templates = tables.launch_templates
+    found["launch_templates"] = listed(connection, templates, saved, templates.c.created_by == user_id)
     limits = ("id", "team_id", "scope", "subject", "amount_micros", "shares", "at_limit", "created_at", "changed_at")
     theirs = sa.select(tables.api_keys.c.id).where(tables.api_keys.c.user_id == user_id)
     subject = tables.budgets.c.subject

@@ -5,13 +5,14 @@ may stand against an order is in `orders.py`.
 """
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay import ids
-from forebay.domain.machines import authorized_keys, orders, ssh_keys, volume_attachments, volumes
+from forebay.domain.machines import authorized_keys, launch_templates, orders, ssh_keys, volume_attachments, volumes
 from forebay.domain.machines.deployments import Desired, Limits, Status, check_labels, check_name, record, slug
 from forebay.domain.machines.events import note
 from forebay.domain.machines.orders import Order, Wish
@@ -91,7 +92,9 @@ def launch(connection: Connection, context: TeamContext, order: Order, limits: L
         volume_attachments.add(connection, volume, deployment_id, now=now)
         volumes.record(connection, context, "attach", volume_id, now=now, details={"deployment_id": deployment_id})
     note(connection, deployment_id, "accepted", f"Launch of {offer.name} accepted.", now=now)
-    details = {"offer": offer.id, "held_micros": wish.hold_micros}
+    details: dict[str, Any] = {"offer": offer.id, "held_micros": wish.hold_micros}
+    if order.template_id is not None:
+        details["template"] = launch_templates.note_use(connection, context.team_id, order.template_id, now=now)
     record(connection, context, "launch", deployment_id, now=now, details=details)
     return deployment_id
 

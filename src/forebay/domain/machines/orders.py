@@ -24,7 +24,7 @@ from forebay.domain.money.budget_scopes import Scope
 from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission, who_has
 from forebay.errors import BadRequest, ForebayError, NotFound, RateLimitExceeded
-from forebay.storage.tables import deployments, users
+from forebay.storage.tables import deployments, launch_templates, users
 
 WINDOW_SECONDS = 900
 """Creations are counted over this window."""
@@ -53,6 +53,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Each once."""
     terms: Terms = Terms()
     """How it is to end."""
+    template_id: str | None = None
+    """The team's template that it was made from: that it was used is remembered, nothing of it is filled in."""
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,6 +228,20 @@ def check_key(connection: Connection, wish: Wish) -> None:
         raise BadRequest(refusal.sentence, code=refusal.code, details={"ssh_public_key": reason}) from None
 
 
+def check_template(connection: Connection, wish: Wish) -> None:
+    """Raise BadRequest for a template that isn't the team's."""
+    template_id = wish.order.template_id
+    mine = sa.select(launch_templates.c.id).where(
+        launch_templates.c.id == template_id, launch_templates.c.team_id == wish.context.team_id
+    )
+    if template_id is not None and connection.execute(mine).first() is None:
+        raise BadRequest(
+            "The template does not exist in this team.",
+            code="UNKNOWN_TEMPLATE",
+            details={"templateId": "not a template of the team"},
+        )
+
+
 def check_volumes(connection: Connection, wish: Wish) -> None:
     """Raise NotFound for a volume that isn't the team's, Conflict for one that the machine can't come up with."""
     names: set[str] = set()
@@ -281,6 +297,7 @@ CHECKS: tuple[tuple[Callable[[Connection, Wish], None], list[str]], ...] = (
     (check_ports, WHO_ASKS),
     (check_offer, WHO_ASKS),
     (check_end, WHO_ASKS),
+    (check_template, WHO_ASKS),
     (check_rate, []),
     (check_key, who_has(Permission.manage_ssh_keys)),
     (check_volumes, who_has(Permission.manage_volumes)),

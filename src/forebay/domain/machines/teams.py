@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.machines import off_boarding, ssh_keys
+from forebay.domain.machines import launch_templates, off_boarding, ssh_keys
 from forebay.domain.money import ledger
 from forebay.domain.money import teams as money_teams
 from forebay.domain.money.amounts import from_dollars, in_words, to_dollars
@@ -188,6 +188,7 @@ def end(connection: Connection, caller: Caller, found: Remains, *, now: datetime
     connection.execute(sa.update(teams).where(teams.c.id == team_id).values(deleted_at=now))
     money_teams.close(connection, team_id, now=now)
     ssh_keys.delete_all(connection, team_id, sa.true(), now=now)
+    launch_templates.remove_all(connection, team_id)
     webhooks.remove(connection, tables.webhooks.c.team_id == team_id)
     connection.execute(sa.delete(tables.stock_watches).where(tables.stock_watches.c.for_team == team_id))
     off_boarding.revoke_keys(connection, team_id, None, now=now)

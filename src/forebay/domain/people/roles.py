@@ -36,7 +36,7 @@ class Reach(StrEnum):
 
     all = "all"
     own = "own"
-    """Only what the person started."""
+    """Only what the person started or made."""
 
 
 class Permission(StrEnum):
@@ -47,6 +47,7 @@ class Permission(StrEnum):
     manage_members = "members.manage"
     launch = "deployments.launch"
     operate = "deployments.operate"
+    manage_templates = "templates.manage"
     manage_ssh_keys = "ssh-keys.manage"
     manage_volumes = "volumes.manage"
     manage_billing = "billing.manage"
@@ -64,6 +65,7 @@ SENTENCES = {
     Permission.manage_members: "invite, revoke, change a role, remove a member",
     Permission.launch: "launch a deployment, attach volumes to it, preview a launch",
     Permission.operate: "rename, label, stop, start and terminate a deployment; its keys, volumes, logs and terminal",
+    Permission.manage_templates: "save launches as templates of the team; rename, replace and delete them",
     Permission.manage_ssh_keys: "add and delete SSH keys",
     Permission.manage_volumes: "create, resize and delete volumes",
     Permission.manage_billing: "see and change cards, deposits, auto top-up; see transactions and statements",
@@ -83,6 +85,7 @@ TABLE: dict[Permission, dict[Standing, Reach]] = {
     Permission.manage_members: {OWNER: Reach.all},
     Permission.launch: {OWNER: Reach.all, ADMIN: Reach.all, DEPLOYING: Reach.all},
     Permission.operate: {OWNER: Reach.all, ADMIN: Reach.all, DEPLOYING: Reach.own},
+    Permission.manage_templates: {OWNER: Reach.all, ADMIN: Reach.all, DEPLOYING: Reach.own},
     Permission.manage_ssh_keys: {OWNER: Reach.all, ADMIN: Reach.all},
     Permission.manage_volumes: {OWNER: Reach.all, ADMIN: Reach.all},
     Permission.manage_billing: {OWNER: Reach.all, ADMIN: Reach.all},

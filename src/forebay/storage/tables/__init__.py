@@ -2,6 +2,7 @@
 
 from forebay.storage.tables.base import metadata
 from forebay.storage.tables.budgets import budgets
+from forebay.storage.tables.launch_templates import launch_templates
 from forebay.storage.tables.low_balance import low_balances
 from forebay.storage.tables.machines import (
     deployment_events,
@@ -91,6 +92,7 @@ __all__ = [
     "idempotency_keys",
     "identities",
     "invitations",
+    "launch_templates",
     "leases",
     "low_balances",
     "mail_tokens",
