@@ -20,6 +20,7 @@ from forebay.storage.tables import (
     discounts,
     email_changes,
     identities,
+    launch_templates,
     mail_tokens,
     mails,
     offer_terms,
@@ -140,6 +141,11 @@ def operations(connection: Connection, stage: Stage) -> None:
             is_reachable=False, last_error="no answer", last_error_at=now, findings=[FINDING], findings_at=now
         )
     )
+    add(connection, launch_templates, id=ids.new_id(now), team_id=stage.lab, name="training", name_key="training",
+        created_by=stage.olga.id, created_at=now, changed_at=now, offer_id="memory-l40s-1", instance_type="DEDICATED",
+        region="helsinki", operating_system="Debian 12", gpu_type="L40S", gpu_count=1, ssh_key_id=stage.key,
+        machine_name="train-{n}", cloud_init={"runcmd": ["echo hello"]}, labels={"project": "vision"}, ports=[],
+        volume_ids=[])  # fmt: skip
     frozen = {"frozen_at": now, "frozen_reason": "an unpaid bill"}
     connection.execute(sa.update(teams).where(teams.c.id == stage.fresh).values(**frozen))
     taken = {"reclaim_at": now.replace(year=2099), "reclaim_reason": "wanted back"}

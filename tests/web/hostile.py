@@ -5,6 +5,7 @@ says why they are none. A test holds both to the tables, so that a new column ha
 is worse than what gets past the checks at the doors: pages must not rely on those.
 """
 
+import re
 import sqlite3
 from typing import Any
 
@@ -50,6 +51,7 @@ FILLED_IN = {
         deployments: cloud_init labels name ssh_key_fingerprint ssh_key_name
         email_changes: new_email
         invitations: email
+        launch_templates: cloud_init gpu_type labels machine_name name operating_system
         mails: subject
         notifications: details lines title
         passkeys: name transports
@@ -160,6 +162,7 @@ NO_TEXT = {
     "ids and words that the program compares": """
         api_keys: permissions team_ids
         budgets: shares
+        launch_templates: auto_stop_action instance_type name_key ports volume_ids
         deployments: auto_stop_action instance_type port_forwards ports
         pools: id
         price_notices: offer_id
@@ -185,9 +188,18 @@ NO_TEXT = {
 
 SAME = {
     **dict.fromkeys(
-        ("deployments.offer_id", "discounts.offer_id", "offer_terms.offer_id", "price_changes.offer_id"), "offers.id"
+        (
+            "deployments.offer_id",
+            "discounts.offer_id",
+            "launch_templates.offer_id",
+            "offer_terms.offer_id",
+            "price_changes.offer_id",
+        ),
+        "offers.id",
     ),
-    **dict.fromkeys(("deployments.region", "volume_regions.region", "volumes.region"), "offers.region"),
+    **dict.fromkeys(
+        ("deployments.region", "launch_templates.region", "volume_regions.region", "volumes.region"), "offers.region"
+    ),
 }
 """What names the same thing in several tables, and has to go on doing so."""
 ONLY_WHERE_SET = {
@@ -277,8 +289,9 @@ class Poison:
         where = f"where {name} is not null" if full in ONLY_WHERE_SET else ""
         if column.primary_key or full in SAME or full in SAME.values():
             alike = [other for other in (full, *SAME) if SAME.get(other, other) == SAME.get(full, full)]
+            # It stands in addresses of pages, which are to be seen.
             room = min(length_of(texts()[other]) for other in alike) - 30
-            live.execute(f"update {table} set {name} = ? || {name}", (text[:room].replace("\0", ""),))
+            live.execute(f"update {table} set {name} = ? || {name}", (re.sub("[\0/]", "", text[:room]),))
         elif is_unique(column):
             live.execute(f"update {table} set {name} = ? || rowid {where}", (text[: length_of(column) - 6],))
         else:

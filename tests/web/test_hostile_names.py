@@ -28,6 +28,7 @@ ON_NO_PAGE = columns_of(
             cards: payment_method_id
             deployments: gpu_type host_keys reclaim_reason
             identities: subject
+            launch_templates: gpu_type
             mail_tokens: used_from
             mails: error subject
             notifications: details lines title
