@@ -1,6 +1,6 @@
 """Deployments with what they cost: the queries behind every list and page of them, prepared because people poll."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -135,13 +135,3 @@ def accrued_micros(
         return charged_micros
     due = charge_micros(open_rate_micros, max(0, now - open_started_at)) - (open_charged_micros or 0)
     return charged_micros + max(0, due)
-
-
-def names_of(connection: Connection, team_id: str, deployment_ids: Collection[str]) -> dict[str, str]:
-    """What some deployments of the team are called now, by id; for lists that name them."""
-    if not deployment_ids:
-        return {}
-    named = sa.select(deployments.c.id, deployments.c.name).where(
-        deployments.c.team_id == team_id, deployments.c.id.in_(deployment_ids)
-    )
-    return {row.id: row.name for row in connection.execute(named)}
