@@ -17,6 +17,8 @@ from forebay.web.visits import Visit
 
 MOST_ROWS = 50
 MOST_MEMBERS = 100
+MOST_COUNTED = 10_000
+"""Of rows that fit a filter: whoever wants to see further back asks for shorter times."""
 NOUNS = {
     "": "Everything",
     "deployment.": "Machines",
@@ -55,7 +57,9 @@ class ActivityPages:
         )
         with self.dashboard.read() as connection:
             team_id = visit.context.team_id
-            rows, total = activity_log.of_team(connection, team_id, which, page=number, limit=MOST_ROWS)
+            rows, total = activity_log.of_team(
+                connection, team_id, which, page=number, limit=MOST_ROWS, most=MOST_COUNTED
+            )
             people, _ = members.listed(connection, team_id, page=1, limit=MOST_MEMBERS)
             kept = {name: query[name] for name in ("action", "userId", "since", "until") if query.get(name)}
             return self.dashboard.show(
@@ -66,6 +70,7 @@ class ActivityPages:
                 total=total,
                 page=number,
                 limit=MOST_ROWS,
+                most=MOST_COUNTED,
                 nouns=NOUNS,
                 people=[("", "Everybody"), *((each.user_id, each.name) for each in people)],
                 given=kept,

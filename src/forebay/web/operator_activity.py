@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from forebay.domain.people import activity_log, activity_words
 from forebay.domain.people.activity_log import Filter
 from forebay.web import doings
-from forebay.web.activity import NOUNS, day_of, next_day
+from forebay.web.activity import MOST_COUNTED, NOUNS, day_of, next_day
 from forebay.web.frame import Page
 from forebay.web.members import page_of
 from forebay.web.operator import LIMIT, Desk, one_of
@@ -54,11 +54,18 @@ class ActivityOfPlatformPages:
 
         def values(connection: Connection) -> dict[str, Any]:
             rows, total = activity_log.of_everybody(
-                connection, which, team_id=None, who=who or None, team=team or None, page=number, limit=LIMIT
+                connection,
+                which,
+                team_id=None,
+                who=who or None,
+                team=team or None,
+                page=number,
+                limit=LIMIT,
+                most=MOST_COUNTED,
             )
             return {
                 "rows": [(row, doings.sentence(row), doings.about(row)) for row in rows], "total": total,
-                "page": number, "nouns": ALL_NOUNS, "deeds": DEEDS, "given": given,
+                "most": MOST_COUNTED, "page": number, "nouns": ALL_NOUNS, "deeds": DEEDS, "given": given,
             }  # fmt: skip
 
         only = teams[0] if len(teams) == 1 else None
