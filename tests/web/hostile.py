@@ -258,6 +258,7 @@ class Poison:
     """What is written over the rows of a stage on SQLite, behind the back of everything that would refuse it."""
 
     def __init__(self, stage: Stage) -> None:
+        self.provider = stage.cloud.provider
         self.path = str(stage.cloud.database.reader.url.database)
         names = [*columns_of(FILLED_IN), *SAME]
         self.numbers = {name: names.index(SAME.get(name, name)) for name in names}
@@ -275,6 +276,8 @@ class Poison:
             for _, sql in guards:
                 live.execute(sql)
         live.close()
+        for name, machine in self.provider.machines.items():
+            machine.console = machine.boot_log = attack(len(name), turn, 4000)
 
     def write(self, live: sqlite3.Connection, column: sa.Column[Any], number: int, turn: int) -> None:
         """One column of all rows. What has to be there once only keeps its end."""

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from forebay.domain.machines import shell_words
 from forebay.domain.machines.orders import Order
 from forebay.web import equivalents
 
@@ -61,7 +62,7 @@ def paste(tmp_path: Path) -> Callable[[str], dict[str, list[str]]]:
     tools, seen, here = (tmp_path / name for name in ("tools", "seen", "here"))
     for folder in (tools, seen, here):
         folder.mkdir()
-    for name in ("curl", "forebay", "uuidgen"):
+    for name in ("curl", "forebay", "ssh", "uuidgen"):
         (tools / name).write_text(STUB)
         (tools / name).chmod(0o755)
     environment = {
@@ -131,6 +132,13 @@ def test_nothing_that_is_shown_can_end_a_paste_or_turn_the_text_around(name: str
         equivalents.python(order(name), TEAM, URL),
     ):  # fmt: skip
         assert all(letter.isprintable() or letter == "\n" for letter in text), ascii(text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_way_into_a_machine(paste: Callable[[str], dict[str, list[str]]], name: str) -> None:
+    assert paste(shell_words.ssh_command(name, "203.0.113.7", 22))["ssh"][-1] == f"{name}@203.0.113.7"
+    words = paste(shell_words.ssh_command("root", name, 22))["ssh"]
+    assert words == ["-p", "22", f"root@{name}"]
 
 
 def body(name: str) -> dict[str, Any]:

@@ -121,6 +121,24 @@ def test_no_button_answers_403_and_none_needs_a_script(full_stage: Stage, snapsh
         assert (answer.status_code, is_html(answer)) == (200, True)
 
 
+@pytest.mark.parametrize("who", ["olga", "otto"])
+def test_only_forms_and_links_do_something(full_stage: Stage, snapshot: Snapshot, who: str) -> None:
+    """What our script adds to them, it adds to something that works without it; other buttons wait for it, hidden."""
+    browser, wrong = with_session(full_stage.cloud, getattr(full_stage, who)), []
+    for each in crawl(browser, starts(full_stage, who), most_of_a_shape=2):
+        for element in each.sheet.elements if each.sheet is not None else ():
+            given = element.given
+            is_sent = element.tag == "form" and "action" in given and given.get("method") in ("get", "post")
+            is_link = element.tag == "a" and "href" in given
+            is_sent |= element.tag == "button" and given.get("type") == "submit" and "formaction" in given
+            if {"hx-get", "hx-post", "hx-put", "hx-patch", "hx-delete", "data-asks"} & set(given):
+                wrong += [(each.path, given)] if not is_sent and not is_link else []
+            is_waiting = "hidden" in given or "popovertarget" in given or each.path.endswith("/terminal")
+            if element.tag == "button" and given.get("type") == "button" and not is_waiting:
+                wrong.append((each.path, given))
+    assert wrong == []
+
+
 def is_for_people(answer: httpx.Response, form: Form) -> bool:
     """Whether a browser without a script can show what came: another page, a whole page, or a file."""
     if form.action in BY_SCRIPT:

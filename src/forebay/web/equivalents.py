@@ -1,11 +1,11 @@
 """The launch that a form describes, as a program would ask for it: to copy, and to automate what was tried by hand."""
 
 import json
-import shlex
 from typing import Any
 
 from forebay.domain.machines.offers import SPOT
 from forebay.domain.machines.orders import Order
+from forebay.domain.machines.shell_words import is_plain, quoted
 from forebay.domain.money.amounts import in_words, to_dollars
 from forebay.web.cloud_init import written
 
@@ -53,23 +53,9 @@ def curl(order: Order, team_id: str, public_url: str) -> str:
     )
 
 
-def is_plain(letter: str) -> bool:
-    """Whether it looks like what it is, and no terminal does anything at it."""
-    return letter.isprintable() or letter == "\n"
-
-
 def spelled(document: str) -> str:
     """JSON, in which what can't be seen is spelled out."""
     return "".join(letter if is_plain(letter) else json.dumps(letter)[1:-1] for letter in document)
-
-
-def quoted(word: str) -> str:
-    """The word for a shell. What can't be seen is spelled out: it could end a paste and have the rest carried out."""
-    if all(map(is_plain, word)):
-        return shlex.quote(word)
-    known = {"\\": "\\\\", "'": "\\'"}
-    letters = (letter if is_plain(letter) else "".join(f"\\x{byte:02x}" for byte in letter.encode()) for letter in word)
-    return "$'" + "".join(known.get(letter, letter) for letter in letters) + "'"
 
 
 def command(order: Order, team_id: str, public_url: str) -> str:

@@ -247,7 +247,7 @@ class Frame:
 
     def refused(self, visit: Visit, error: ForebayError) -> Page:
         """Where to go first, or a page that says why not."""
-        here = visit.next or (visit.place if visit.method == "POST" else visit.here)
+        here = visit.next or (visit.quoted_path if visit.method == "POST" else visit.here)
         if visit.method == "POST" and visit.path.startswith("/account"):
             here = HOME
         first = ""

@@ -67,7 +67,7 @@ class Visit(msgspec.Struct, kw_only=True):
         return self.team
 
     @property
-    def place(self) -> str:
+    def quoted_path(self) -> str:
         """The path of the visited page as it stands in an address: ids that others chose may hold anything."""
         return quote(self.path)
 
@@ -75,7 +75,7 @@ class Visit(msgspec.Struct, kw_only=True):
     def here(self) -> str:
         """The visited page as a path, with its query; empty if that is no path to be sent to."""
         query = "&".join(f"{quote(name)}={quote(value)}" for name, value in self.query.items())
-        return path_of_ours(f"{self.place}?{query}" if query else self.place)
+        return path_of_ours(f"{self.quoted_path}?{query}" if query else self.quoted_path)
 
     @property
     def user_agent(self) -> str:
