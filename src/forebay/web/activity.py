@@ -21,6 +21,7 @@ MOST_MEMBERS = 100
 NOUNS = {
     "": "Everything",
     "deployment.": "Machines",
+    "template.": "Templates",
     "ssh-key.": "SSH keys",
     "volume.": "Volumes",
     "member.": "Members",
