@@ -42,7 +42,8 @@ const draw = (place) => {
   const isHourly = seconds === 3600;
   const isSteps = place.dataset.form === "steps";
   const tick = (at) => moment(at, isHourly && at % 86400 !== 0 ? HOUR : DAY);
-  const size = () => ({ width: place.clientWidth, height: place.clientHeight - LEGEND_HEIGHT });
+  const below = () => Math.max(LEGEND_HEIGHT, place.querySelector(".u-legend")?.offsetHeight ?? 0);
+  const size = () => ({ width: place.clientWidth, height: place.clientHeight - below() });
   const range = (_, low, high) => [0, Math.max(high * 1.1, 0.000001)];
   const value = (all) => (_, amount) => money(amount ?? all.at(-1));
   const form = isSteps ? { width: 2, paths: uPlot.paths.stepped({ align: 1 }) } : { fill: bar, width: 0, paths: uPlot.paths.bars({ size: [0.7, 28], radius: 0.15 }) };

@@ -4,6 +4,8 @@
 import { dress, freshen } from "./small.js";
 
 const address = document.body.dataset.live;
+// How far this page knows what has changed: the next stream goes on from there.
+let place = document.body.dataset.liveAt ?? "";
 let source;
 let waiting;
 let heard = new Set();
@@ -17,8 +19,13 @@ const isBusy = (part) => {
 const refresh = async () => {
   const topics = heard;
   heard = new Set();
-  const answer = await fetch(location.href, { headers: { "x-live": "yes" }, redirect: "error" }).catch(() => null);
-  if (!answer?.ok) return;
+  const answer = await fetch(location.href, { headers: { "x-live": "yes" }, redirect: "manual" }).catch(() => null);
+  if (!answer || answer.status >= 500) {
+    for (const topic of topics) heard.add(topic);
+    later(5000);
+    return;
+  }
+  if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   const { morph } = await import(document.body.dataset.htmx);
   for (const part of document.querySelectorAll("[data-live-on]")) {
@@ -42,8 +49,12 @@ const later = (milliseconds) => {
 };
 
 const listen = () => {
-  source = new EventSource(address);
+  source = new EventSource(`${address}?at=${place}`);
+  source.addEventListener("at", (event) => {
+    place = event.lastEventId;
+  });
   source.addEventListener("changed", (event) => {
+    place = event.lastEventId;
     for (const topic of event.data.split(" ")) heard.add(topic);
     later(150);
   });

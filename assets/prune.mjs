@@ -29,7 +29,7 @@ export const prune = (style, assets, web) => {
   const { classes, words } = used(assets, web);
   const isKnown = (node) => {
     if (node.type === "class") return /[^a-z-]/.test(node.value) || OTHERS.test(node.value) || classes.has(node.value);
-    if (node.type === "attribute") return words.has(node.attribute) && (node.operator !== "=" || words.has(node.value));
+    if (node.type === "attribute") return words.has(node.attribute) && (node.operator !== "=" || !/^[a-z]/i.test(node.value) || words.has(node.value));
     return true;
   };
   const canMatch = (selector) =>

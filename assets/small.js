@@ -1,5 +1,4 @@
 // Small comforts: times that stay true, buttons that copy, questions asked in place, no form sent twice.
-const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "always" });
 const UNITS = [
   ["day", 86400],
   ["hour", 3600],
@@ -7,11 +6,12 @@ const UNITS = [
 ];
 
 const ago = (seconds) => {
-  if (Math.abs(seconds) < 45) return seconds > 0 ? "in a moment" : "just now";
-  for (const [unit, size] of UNITS) {
-    if (Math.abs(seconds) >= size) return RELATIVE.format(Math.trunc(seconds / size), unit);
-  }
-  return RELATIVE.format(Math.sign(seconds), "minute");
+  const size = Math.abs(seconds);
+  if (size < 45) return seconds > 0 ? "in a moment" : "just now";
+  const [unit, length] = UNITS.find(([, length]) => size >= length) ?? UNITS.at(-1);
+  const count = Math.max(1, Math.trunc(size / length));
+  const said = `${count} ${unit}${count === 1 ? "" : "s"}`;
+  return seconds > 0 ? `in ${said}` : `${said} ago`;
 };
 
 export const freshen = () => {
@@ -132,8 +132,11 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// Tabs that scroll begin where the present one can be seen.
-for (const tabs of document.querySelectorAll(".tabs")) {
-  const here = tabs.querySelector("[aria-current]");
-  if (here) tabs.scrollLeft = here.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - here.offsetWidth) / 2;
-}
+// Tabs that scroll begin where the present one can be seen. That is measured with the next frame, which lays the page out
+// anyhow: asked for at once it would be done twice.
+requestAnimationFrame(() => {
+  for (const tabs of document.querySelectorAll(".tabs")) {
+    const here = tabs.querySelector("[aria-current]");
+    if (here) tabs.scrollLeft = here.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - here.offsetWidth) / 2;
+  }
+});

@@ -13,6 +13,7 @@ BENCHMARKS = {
     "access": "access",
     "usage": "usage",
     "top-ups": "auto_top_ups",
+    "pages": "pages",
     "lighthouse": "lighthouse",
 }
 """What can be asked for, and the module whose `run` measures it."""

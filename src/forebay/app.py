@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from litestar import Litestar
 
     from forebay.api.door import Door
+    from forebay.web.frame import Frame
 
 log = logging.getLogger(__name__)
 
@@ -331,7 +332,6 @@ def build_api(forebay: Forebay, url: str) -> tuple["Litestar", "Door"]:
     from forebay.api.call import Services
     from forebay.api.door import Door
     from forebay.web import pages
-    from forebay.web.frame import Frame
 
     services = Services(
         settings=forebay.settings,
@@ -346,14 +346,26 @@ def build_api(forebay: Forebay, url: str) -> tuple["Litestar", "Door"]:
         status=forebay.status,
     )
     door = Door(services)
-    frame = Frame(
+    frame = build_frame(forebay, door, url)
+    own_pages, close_pages = pages.build(frame, ProviderShells(lambda: forebay.providers))
+    asgi = server.build(door, [*health.build(door), *own_pages])
+    asgi.on_shutdown.append(close_pages)
+    return asgi, door
+
+
+def build_frame(forebay: Forebay, door: "Door", url: str) -> "Frame":
+    """What all pages of a process have in common."""
+    from forebay.api.server import Proxies
+    from forebay.web.frame import Frame
+
+    return Frame(
         forebay.settings,
         forebay.database,
         forebay.clock,
         forebay.secret_key,
         url,
         nudge=forebay.nudge,
-        address_of=server.Proxies(forebay.settings.trusted_proxies).client,
+        address_of=Proxies(forebay.settings.trusted_proxies).client,
         count=lambda name: door.limiter.count(name, forebay.settings.rate_limit_anonymous),
         note_use=door.note_use,
         denials=door.denials,
@@ -363,10 +375,6 @@ def build_api(forebay: Forebay, url: str) -> tuple["Litestar", "Door"]:
         slow_executor=door.slow_executor,
         look_executor=door.look_executor,
     )
-    own_pages, close_pages = pages.build(frame, ProviderShells(lambda: forebay.providers))
-    asgi = server.build(door, [*health.build(door), *own_pages])
-    asgi.on_shutdown.append(close_pages)
-    return asgi, door
 
 
 def server_config(asgi: "Litestar") -> "uvicorn.Config":

@@ -12,6 +12,9 @@ from datetime import datetime
 
 entropy: Callable[[int], bytes] = os.urandom
 
+LAST_SECOND = 0xFFFFFFFF
+AFTER_ALL = "g"
+"""In the order of texts behind every id."""
 ID_PATTERN = re.compile(r"[0-9a-f]{24}")
 
 process = os.urandom(5).hex()
@@ -21,6 +24,12 @@ count = itertools.count(int.from_bytes(os.urandom(2)))
 def new_id(now: datetime) -> str:
     """A fresh id: 4 bytes of time, 5 of the process, 3 of a count."""
     return f"{int(now.timestamp()) & 0xFFFFFFFF:08x}{process}{next(count) & 0xFFFFFF:06x}"
+
+
+def first_of(moment: datetime) -> str:
+    """What all ids of this second and later ones come after, and all earlier ones before."""
+    seconds = max(0, int(moment.timestamp()))
+    return f"{seconds:08x}" if seconds <= LAST_SECOND else AFTER_ALL
 
 
 def new_secret(size: int = 32) -> bytes:

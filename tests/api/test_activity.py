@@ -219,6 +219,9 @@ def test_the_table_has_the_same_rows_and_no_formulas(scene: Scene) -> None:
     assert head[:4] == ["time", "who", "email", "action"]
     assert [line[1] for line in lines] == ["Olga", '\'=HYPERLINK("http://evil.example","x")']
     assert [line[6] for line in lines] == [row["objectId"] for row in scene.rows()]
+    assert head[-2:] == ["in words", "about"]
+    assert {line[-2] for line in lines} == {"added an SSH key"}
+    assert all(line[-1] for line in lines), "the name of the key"
     for line in lines:
         assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in line)
 

@@ -241,6 +241,11 @@ def test_operators_read_everybody_s_activity_and_that_is_recorded(scene: Scene) 
     assert found[0]["who"]["email"] == scene.operator.email
     everything = scene.get(f"activity?userId={scene.operator.id}")["activity"]
     assert [row["action"] for row in everything] == ["operator.look", "team.freeze"]
+    by_name = scene.get(f"activity?who={scene.operator.email}&action=team.freeze")["activity"]
+    assert [row["id"] for row in by_name] == [found[0]["id"]]
+    slug = scene.cloud.get(f"/api/teams/{scene.team}", scene.olga.key).ok()["slug"]
+    assert found[0]["id"] in [row["id"] for row in scene.get(f"activity?team={slug}")["activity"]]
+    assert scene.get("activity?team=no-such-team")["activity"] == []
 
 
 def test_alerts_are_shown_to_operators(scene: Scene) -> None:

@@ -21,9 +21,17 @@ class Loop:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(seconds)
 
     def close(self) -> None:
+        self.run(self.end_all())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
         self.loop.close()
+
+    async def end_all(self) -> None:
+        """End what still runs, as whoever runs a server's loop does."""
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -118,8 +118,9 @@ def test_teams_from_the_first_day_to_the_last(cloud: Cloud, run: Run) -> None:
     moved = run("teams", "transfer", mia.email, "--keep", "--yes", token=token)
     assert moved.out == "Mia owns Red Lab now. You are owner.\n"
     assert run("teams", "leave", "--yes", token=token).out == "You have left Red Lab.\n"
+    (left,) = run("teams", "--json", token=token).json["teams"]
     gone = run("teams", "delete", made["id"], "--yes", token=token)
-    assert (gone.status, gone.err) == (4, f"forebay: There is no team '{made['id']}' here.\n")
+    assert (gone.status, gone.err) == (4, f"forebay: There is no team '{made['id']}' here. There is: {left['slug']}\n")
     assert run("teams", "delete", "red lab", "--yes", token=mia.session).out == "Red Lab is deleted.\n"
 
 

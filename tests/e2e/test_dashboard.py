@@ -39,6 +39,7 @@ PAGES = {
     "deployment-ends": "/t/vision-lab/deployments/{running}/ends",
     "ssh-keys": "/t/vision-lab/ssh-keys",
     "ssh-key-add": "/t/vision-lab/ssh-keys/add",
+    "ssh-key-import": "/t/vision-lab/ssh-keys/import",
     "team": "/t/vision-lab/team",
     "team-permissions": "/t/vision-lab/team/permissions",
     "team-activity": "/t/vision-lab/team/activity",

@@ -36,6 +36,24 @@ def browser(shop: Shop) -> Browser:
     return with_session(shop.cloud, shop.pat)
 
 
+def test_the_balances_of_all_my_teams_are_side_by_side_each_under_its_name(
+    shop: Shop, base: str, browser: Browser
+) -> None:
+    assert 'id="balances"' not in browser.get(base).text, "one team has its figures"
+    other = shop.cloud.team(shop.pat, credits_micros=1_234_567 * DOLLAR + 890_000)
+    foreign = shop.cloud.person("Nobody of mine", credits_micros=4321 * DOLLAR)
+    with shop.cloud.database.begin() as connection:
+        connection.execute(sa.update(teams).where(teams.c.id == other).values(name="Robots & <b>Co"))
+    tiles = browser.get(base).text.partition('id="balances"')[2].partition("</section>")[0]
+    assert tiles.index("Robots &amp; &lt;b&gt;Co") < tiles.index("$1,234,567.89")
+    assert f'href="{base}" aria-current="true"' in tiles
+    assert tiles.count("<li>") == 2
+    assert foreign.name not in tiles
+    mine = browser.get("/account/billing").text
+    assert "$1,234,567.89" in mine
+    assert "Owner" in mine
+
+
 def test_a_deposit_by_a_saved_card_however_often_the_form_is_sent(shop: Shop, base: str, browser: Browser) -> None:
     card = shop.card()
     page = browser.get(base).text

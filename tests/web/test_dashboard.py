@@ -210,6 +210,12 @@ def test_what_was_refused_is_in_the_activity(cloud: Cloud, stage: Stage) -> None
     assert isinstance(mine[0].caller, Caller)
 
 
+def test_the_activity_names_the_machines(cloud: Cloud, stage: Stage) -> None:
+    page = with_session(cloud, stage.olga).get("/t/vision-lab/team/activity?action=deployment.").text
+    assert "llm-pretraining</a>" in page
+    assert "the machine</a>" not in page
+
+
 def test_what_the_palette_finds(cloud: Cloud, stage: Stage) -> None:
     found = with_session(cloud, stage.olga).get("/t/vision-lab/palette").json()["entries"]
     kinds = {entry["kind"] for entry in found}

@@ -1,8 +1,10 @@
 """Operators' pages: for them alone, recorded, with a reason and a sign-in of just now, and done once."""
 
+import html
 import re
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
+from urllib.parse import parse_qs, urlencode
 
 import msgspec
 import pytest
@@ -10,12 +12,12 @@ import sqlalchemy as sa
 
 from forebay.compute.memory import SMALL
 from forebay.domain.machines import alerts, orphans
-from forebay.domain.money import deposits
+from forebay.domain.money import cards, deposits
 from forebay.domain.money.deposits import Wish
 from forebay.domain.people import access, accounts, credentials
 from forebay.domain.people.access import Credential, Target
 from forebay.storage.tables import memberships, payment_attempts, teams, users
-from tests.api.cloud import ABSENT, DOLLAR, Cloud, Person
+from tests.api.cloud import ABSENT, DOLLAR, Cloud, Person, new_public_key
 from tests.web.browser import Browser, Forms, with_session
 from tests.web.dashboard_pages import OPERATOR_PAGES
 
@@ -379,3 +381,54 @@ def test_the_activity_of_everybody(cloud: Cloud, otto: Person) -> None:
     assert "looked at the team" in page
     assert "Nothing like that" in browser.get(f"/operator/activity?action=volume.&teamId={olga.team}").text
     assert browser.get("/operator/activity?since=yesterday").status_code == 400
+
+
+def test_the_activity_is_searched_by_what_people_and_teams_are_called(cloud: Cloud, otto: Person) -> None:
+    olga, pat, browser = cloud.person("Olga Searched"), cloud.person("Pat"), with_session(cloud, otto)
+    team = cloud.get(f"/api/teams/{olga.team}", olga.key).ok()
+    for person in (olga, pat):
+        for number in range(2):
+            body = {"name": f"{person.name} {number}", "publicKey": new_public_key()}
+            cloud.post("/api/ssh-keys", person.key, body).ok(201)
+
+    def shown(**query: str) -> str:
+        return html.unescape(browser.get("/operator/activity?" + urlencode(query)).text)
+
+    for query in ({"who": olga.email}, {"who": "OLGA sea"}, {"team": team["slug"]}, {"team": olga.team}):
+        page = shown(did="ssh-key.add", **query)
+        assert "added an SSH key" in page
+        assert ("Olga Searched 1" in page, "Pat 1" in page) == (True, False), query
+    assert team["name"] in page
+    assert f'value="{olga.team}"' in page, "the form keeps what was searched for"
+    assert "looked at activity" in shown(who=otto.email, did="operator.look", since="2020-01-01")
+    assert rows_of_look(cloud, otto, olga.team), "it is recorded in the team, where it was one"
+    assert "Nothing like that" in shown(who="nobody at all")
+    assert "Nothing like that" in shown(team="%")
+    for number in range(60):
+        browser.get(f"/operator/accounts?page={number + 1}")
+    page = shown(who=otto.email, action="operator.", until="2100-01-01")
+    [older] = re.findall(r'href="(/operator/activity[^"]+page=2)"', page)
+    assert {"who", "action", "until", "page"} == set(parse_qs(older.partition("?")[2]))
+    assert "Page 2 of" in browser.get(older).text
+    shown(who='"><img src=x>')
+    assert "<img src=x>" not in browser.page.text
+
+
+def rows_of_look(cloud: Cloud, otto: Person, team: str) -> list[str]:
+    """The looks of the operator that are rows of the team."""
+    return [row.action for row in cloud.activity(team) if row.user_id == otto.id and row.action == "operator.look"]
+
+
+def test_an_operator_sees_the_cards_and_volumes_of_a_team_and_that_is_recorded(cloud: Cloud, otto: Person) -> None:
+    olga, browser = cloud.person("Olga"), with_session(cloud, otto)
+    assert "No card is saved." in browser.get(f"/operator/teams/{olga.team}").text
+    cloud.volume(olga, name="datasets", size=20)
+    facts = cards.Facts(payment_method_id="pm_seen", brand="visa", last_four="4242", expiry_month=12, expiry_year=2034)
+    with cloud.database.begin() as connection:
+        cards.add(connection, olga.team, facts, created_by=olga.id, now=cloud.clock.now())
+    before = len(rows_of_look(cloud, otto, olga.team))
+    page = browser.get(f"/operator/teams/{olga.team}").text
+    assert ("Visa ending in 4242" in page, "12/2034" in page, ">default<" in page) == (True, True, True)
+    assert ("datasets" in page, "20 GB" in page, ">available<" in page) == (True, True, True)
+    assert "pm_seen" not in page
+    assert len(rows_of_look(cloud, otto, olga.team)) == before + 1

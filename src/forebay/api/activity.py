@@ -10,14 +10,17 @@ from forebay.api.call import Call
 from forebay.api.envelope import Csv, Input, Wire, encoder, iso
 from forebay.api.route import Needs, route
 from forebay.domain.money import spreadsheets
-from forebay.domain.people import activity_log
+from forebay.domain.people import activity_log, activity_words
 from forebay.domain.people.access import Target
 from forebay.domain.people.activity_log import Filter, Row
 from forebay.domain.people.roles import Permission
 
 MOST_LINES = 10_000
 """Of a table for spreadsheets: the newest."""
-COLUMNS = ("time", "who", "email", "action", "outcome", "object", "object id", "api key", "address", "details")
+COLUMNS = (
+    "time", "who", "email", "action", "outcome", "object", "object id", "api key", "address", "details", "in words",
+    "about",
+)  # fmt: skip
 
 Text = Annotated[str, msgspec.Meta(max_length=80)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -174,6 +177,8 @@ def cells(row: Row) -> Sequence[str | None]:
         row.api_key_name or row.api_key_id,
         row.address,
         encoder.encode(row.details).decode() if row.details else None,
+        activity_words.sentence(row),
+        activity_words.about(row) or None,
     )
 
 

@@ -1,5 +1,7 @@
 """`/api/operator`: what the people who run the platform see and do, signed in. Looking is recorded too."""
 
+from typing import Annotated
+
 import msgspec
 
 from forebay.api import activity, operator_shapes
@@ -33,11 +35,17 @@ from forebay.domain.people import activity_log, members, operators
 from forebay.errors import BadRequest, NotFound
 from forebay.ids import is_id
 
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=320)]
+
 
 class OfTeam(activity.Page):
     """Which rows, of everybody or of one team."""
 
     team_id: activity.Text | None = None
+    who: Name | None = None
+    """By people with this address; where there is none, with this in address or name."""
+    team: Name | None = None
+    """In teams with this slug; where there is none, with this in slug or name."""
 
 
 def look(call: Call, kind: str, object_id: str | None = None, team_id: str | None = None) -> None:
@@ -229,9 +237,18 @@ def terminate(call: Call, deployment_id: str, body: Because) -> Success:
 
 @route("GET", "/api/operator/activity", needs=Needs.operator, query=OfTeam, answers=Activities, writes=True)
 def all_activity(call: Call, query: OfTeam) -> Activities:
-    """What was done and what was tried in vain, by everybody, newest first."""
+    """What was done and what was tried in vain, by everybody, newest first.
+
+    People and teams by their ids, or by what they are called.
+    """
     found = activity_log.of_everybody(
-        call.connection, activity.filter_of(query), team_id=query.team_id, page=query.page, limit=query.limit
+        call.connection,
+        activity.filter_of(query),
+        team_id=query.team_id,
+        who=query.who,
+        team=query.team,
+        page=query.page,
+        limit=query.limit,
     )
     team_id = query.team_id if query.team_id is not None and is_id(query.team_id) else None
     look(call, "activity", team_id=team_id)

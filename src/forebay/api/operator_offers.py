@@ -225,7 +225,7 @@ def history(call: Call, offer_id: str) -> OfferHistory:
     offer_changes.provider_of(call.connection, offer_id)
     look(call, "offer", offer_id[:80])
     which = Filter(object_type="offer", object_id=offer_id[:80], action="offer.")
-    rows, _ = activity_log.of_everybody(call.connection, which, team_id=None, page=1, limit=200)
+    rows = activity_log.of_platform(call.connection, which, limit=200)
     return OfferHistory(
         changes=[
             OfferChange(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 DEFAULT_SERVER = "http://127.0.0.1:8400"
 PAGE = 100
+MOST_MEANT = 3
 TRIES = 2
 """A person who waits would rather be told."""
 
@@ -190,11 +191,21 @@ def pick(noun: str, wanted: str, things: Iterable[Any], names: Callable[[Any], I
     found = [thing for thing in all_of_them if getattr(thing, key) == wanted]
     found = found or [thing for thing in all_of_them if wanted.lower() in (name.lower() for name in names(thing))]
     if not found:
-        end(f"There is no {noun} {visible(wanted)!r} here.", NOT_FOUND)
+        end(f"There is no {noun} {visible(wanted)!r} here.{meant(wanted, all_of_them, names)}", NOT_FOUND)
     if len(found) > 1:
         ids = ", ".join(getattr(thing, key) for thing in found)
         end(f"Several are called {visible(wanted)!r}: say which by its id ({ids}).", USAGE)
     return found[0]
+
+
+def meant(wanted: str, things: list[Any], names: Callable[[Any], Iterable[str]]) -> str:
+    """What there is instead: at most three names, those most like it first."""
+    from difflib import SequenceMatcher
+
+    there = [name for thing in things[:1000] for name in list(names(thing))[:1]]
+    there.sort(key=lambda name: SequenceMatcher(None, wanted.lower(), name.lower()).ratio(), reverse=True)
+    more = " …" if len(there) > MOST_MEANT else ""
+    return f" There is: {', '.join(map(visible, there[:MOST_MEANT]))}{more}" if there else ""
 
 
 def every_page(here: Here, request: Callable[..., "Request[Any]"], field: str, *given: Any, **named: Any) -> list[Any]:

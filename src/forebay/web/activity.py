@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 from litestar.handlers import HTTPRouteHandler
 
-from forebay.domain.machines import overview
 from forebay.domain.people import activity_log, members
 from forebay.domain.people.activity_log import Filter
 from forebay.domain.people.roles import Permission
@@ -18,6 +17,8 @@ from forebay.web.visits import Visit
 
 MOST_ROWS = 50
 MOST_MEMBERS = 100
+MOST_COUNTED = 10_000
+"""Of rows that fit a filter: whoever wants to see further back asks for shorter times."""
 NOUNS = {
     "": "Everything",
     "deployment.": "Machines",
@@ -57,8 +58,9 @@ class ActivityPages:
         )
         with self.dashboard.read() as connection:
             team_id = visit.context.team_id
-            rows, total = activity_log.of_team(connection, team_id, which, page=number, limit=MOST_ROWS)
-            machines = {str(row.object_id) for row in rows if row.object_type == "deployment" and row.object_id}
+            rows, total = activity_log.of_team(
+                connection, team_id, which, page=number, limit=MOST_ROWS, most=MOST_COUNTED
+            )
             people, _ = members.listed(connection, team_id, page=1, limit=MOST_MEMBERS)
             kept = {name: query[name] for name in ("action", "userId", "since", "until") if query.get(name)}
             return self.dashboard.show(
@@ -66,10 +68,10 @@ class ActivityPages:
                 connection,
                 "activity.html",
                 rows=[(row, doings.sentence(row), doings.about(row), doings.place(row)) for row in rows],
-                named=overview.names_of(connection, team_id, machines),
                 total=total,
                 page=number,
                 limit=MOST_ROWS,
+                most=MOST_COUNTED,
                 nouns=NOUNS,
                 people=[("", "Everybody"), *((each.user_id, each.name) for each in people)],
                 given=kept,

@@ -7,6 +7,7 @@ that a browser may keep it for a year and still gets a new one the moment there 
 import gzip
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ def address(name: str) -> str:
     return ASSETS[name].address
 
 
+@cache
 def sign(name: str) -> Markup:
     """A sign to stand beside words that say the same: whoever can't see it misses nothing."""
     # What is inside comes from our own build, never from people.

@@ -152,20 +152,19 @@ class Dashboard:
         return Page(template=template, status=status, values={"layout": "frame.html", "team_lines": [], **values})
 
     def surroundings(self, visit: Visit, connection: Connection) -> dict[str, Any]:
-        """What the frame around a page shows: three queries, however many teams there are."""
+        """What the frame around a page shows: one query, however many teams there are."""
         context = visit.context
-        mine = teams.of_user(connection, visit.person.user_id)
-        stands = outlook.outlooks(connection, [team.id for team in mine])
         lines = [
             TeamLine(
-                name=team.name,
-                slug=team.slug,
-                role=str(team.role),
-                is_here=team.id == context.team_id,
-                outlook=stands.get(team.id, NOTHING),
+                name=each.name,
+                slug=each.slug,
+                role=each.role,
+                is_here=each.team_id == context.team_id,
+                outlook=each.outlook,
             )
-            for team in mine
+            for each in outlook.of_person(connection, visit.person.user_id)
         ]
+        stands = next((line.outlook for line in lines if line.is_here), NOTHING)
         base = f"/t/{context.slug}"
         here = visit.path.removeprefix(base)
         is_own = visit.path.startswith("/account")
@@ -173,8 +172,8 @@ class Dashboard:
             "team": context,
             "base": base,
             "team_lines": lines,
-            "outlook": stands.get(context.team_id, NOTHING),
-            "runway_tone": runway_tone(stands.get(context.team_id, NOTHING)),
+            "outlook": stands,
+            "runway_tone": runway_tone(stands),
             "navigation": [
                 (f"{base}{path}", name, sign, is_within("/settings" if is_own else here, path))
                 for path, name, sign in NAVIGATION

@@ -137,8 +137,14 @@ class Frame:
         self.is_https = public_url.startswith("https://")
         self.form_targets: Callable[[], Sequence[str]] = tuple
         """Origins besides ours that a form may lead to: those of sign-in providers."""
+        self.place_of: Callable[[str], str] = lambda _team_id: ""
+        """How far the watch of a team has come: a page says up to when it knows what has changed."""
+        # They change with the program alone: nobody looks at the files again for every page.
         self.templates = Environment(
-            loader=FileSystemLoader(FOLDER / "templates"), autoescape=select_autoescape(), trim_blocks=True
+            loader=FileSystemLoader(FOLDER / "templates"),
+            autoescape=select_autoescape(),
+            trim_blocks=True,
+            auto_reload=False,
         )
         self.templates.filters |= {"moment": moment, "agent": agent, **figures.FILTERS}
         self.templates.globals |= {"public_url": public_url, "version": __version__, "settings": settings}
@@ -330,6 +336,9 @@ class Frame:
         except Stranger as error:
             visit.foreign_team_id = error.denied.team_id
             return error.denied.caller
+        if visit.team is not None:
+            # Before anything of the page is read: what changes from here on is told.
+            visit.place = self.place_of(visit.team.team_id)
         return caller
 
     @contextmanager

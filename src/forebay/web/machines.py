@@ -1,6 +1,7 @@
 """How pages show machines: one row of `overview` as a value, with the words and colours of its state."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -89,24 +90,36 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.gpu_count} × {self.gpu_model}"
 
 
+OTHERS = (
+    "status",
+    "labels",
+    "port_forwards",
+    "error",
+    "ssh_user",
+    "ip_address",
+    "ssh_port",
+    "charged_micros",
+    "open_rate_micros",
+    "open_started_at",
+    "open_charged_micros",
+)
+PLAIN = tuple(name for name in Machine.__struct_fields__ if name in FIELDS and name not in OTHERS[:4])
+"""What is shown as the row has it."""
+plain, others = (itemgetter(*map(FIELDS.index, names)) for names in (PLAIN, OTHERS))
+LABELS, FORWARDS = msgspec.json.Decoder(dict[str, str]), msgspec.json.Decoder(list[dict[str, int]])
+
+
 def machine(row: Sequence[Any], now: int) -> Machine:
     """A row of `overview` as it is at this second."""
-    found = dict(zip(FIELDS, row, strict=True))
-    user, host, port = found["ssh_user"], found["ip_address"], found["ssh_port"]
-    accrued_micros = overview.accrued_micros(
-        int(found["charged_micros"] or 0),
-        found["open_rate_micros"],
-        found["open_started_at"],
-        found["open_charged_micros"],
-        now,
+    own = dict(zip(PLAIN, plain(row), strict=True))
+    status, labels, forwards, error, user, host, port, *costs = others(row)
+    charged_micros, rate_micros, began_at, paid_micros = costs
+    return Machine(
+        **own,
+        status=Status(status),
+        labels=LABELS.decode(labels) if labels else {},
+        port_forwards=FORWARDS.decode(forwards) if forwards else [],
+        ssh_command=f"ssh -p {port} {user}@{host}" if host else "",
+        error=error or "",
+        accrued_micros=overview.accrued_micros(int(charged_micros or 0), rate_micros, began_at, paid_micros, now),
     )
-    own = {name: found[name] for name in Machine.__struct_fields__ if name in found}
-    own |= {
-        "status": Status(found["status"]),
-        "labels": msgspec.json.decode(found["labels"], type=dict[str, str]) if found["labels"] else {},
-        "port_forwards": msgspec.json.decode(found["port_forwards"]) if found["port_forwards"] else [],
-        "ssh_command": f"ssh -p {port} {user}@{host}" if host else "",
-        "error": found["error"] or "",
-        "accrued_micros": accrued_micros,
-    }
-    return Machine(**own)

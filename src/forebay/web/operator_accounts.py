@@ -7,7 +7,6 @@ from sqlalchemy import Connection
 
 from forebay.domain.people import operator_accounts, operators, second_factors, teams
 from forebay.domain.people.operators import User
-from forebay.errors import NotFound
 from forebay.web.frame import Page
 from forebay.web.members import page_of
 from forebay.web.operator import LIMIT, Act, Desk, Question, known, one_of
@@ -69,12 +68,7 @@ class AccountsOfPlatformPages:
 
     def find(self, connection: Connection, visit: Visit) -> User:
         """The account of the address. Raises NotFound."""
-        user_id = known(visit, "user_id", "Account")
-        found, _ = operators.listed(connection, search=user_id, api_access=None, page=1, limit=LIMIT)
-        for each in found:
-            if each.id == user_id:
-                return each
-        raise NotFound("Account")
+        return operators.find(connection, known(visit, "user_id", "Account"))
 
     def question(
         self, connection: Connection, visit: Visit, title: str, says: str, verb: str, *, is_destructive: bool = True

@@ -5,14 +5,13 @@ from typing import Any
 from litestar.handlers import HTTPRouteHandler
 from sqlalchemy import Connection
 
-from forebay.domain.people import activity_log
+from forebay.domain.people import activity_log, activity_words
 from forebay.domain.people.activity_log import Filter
-from forebay.ids import is_id
 from forebay.web import doings
-from forebay.web.activity import NOUNS, day_of, next_day
+from forebay.web.activity import MOST_COUNTED, NOUNS, day_of, next_day
 from forebay.web.frame import Page
 from forebay.web.members import page_of
-from forebay.web.operator import LIMIT, Desk
+from forebay.web.operator import LIMIT, Desk, one_of
 from forebay.web.visits import Visit
 
 MORE = {
@@ -20,6 +19,11 @@ MORE = {
     "maintenance.": "Maintenance", "discount.": "Discounts", "operator.": "Operators who looked",
 }  # fmt: skip
 ALL_NOUNS = {**NOUNS, **MORE}
+DEEDS = [
+    ("", "Anything"),
+    *sorted(((action, words) for action, words in activity_words.WORDS.items()), key=lambda one: one[1]),
+]
+"""Single actions, by their words."""
 
 
 class ActivityOfPlatformPages:
@@ -35,24 +39,39 @@ class ActivityOfPlatformPages:
     def show(self, visit: Visit) -> Page:
         """A page of it."""
         query, number = visit.query, page_of(visit)
-        action = query.get("action", "")
-        team_id, user_id = (query.get(name, "") for name in ("teamId", "userId"))
+        who, team = (text(query, *names) for names in (("who", "userId"), ("team", "teamId")))
         which = Filter(
-            action=action if action in ALL_NOUNS and action else None,
-            user_id=user_id if is_id(user_id) else None,
+            action=one_of(query.get("did", ""), list(activity_words.WORDS))
+            or one_of(query.get("action", ""), list(ALL_NOUNS))
+            or None,
             since=day_of(query.get("since", "")),
             before=next_day(day_of(query.get("until", ""))),
         )
-        team_id = team_id if is_id(team_id) else ""
+        given = {name: query[name] for name in ("action", "did", "since", "until") if query.get(name)}
+        given |= {name: value for name, value in (("who", who), ("team", team)) if value}
+        with self.desk.dashboard.read() as connection:
+            teams = activity_log.teams_called(connection, team) if team else ()
 
         def values(connection: Connection) -> dict[str, Any]:
             rows, total = activity_log.of_everybody(
-                connection, which, team_id=team_id or None, page=number, limit=LIMIT
+                connection,
+                which,
+                team_id=None,
+                who=who or None,
+                team=team or None,
+                page=number,
+                limit=LIMIT,
+                most=MOST_COUNTED,
             )
-            names = ("action", "teamId", "userId", "since", "until")
             return {
                 "rows": [(row, doings.sentence(row), doings.about(row)) for row in rows], "total": total,
-                "page": number, "nouns": ALL_NOUNS, "given": {name: query[name] for name in names if query.get(name)},
+                "most": MOST_COUNTED, "page": number, "nouns": ALL_NOUNS, "deeds": DEEDS, "given": given,
             }  # fmt: skip
 
-        return self.desk.look(visit, "activity", "operator_activity.html", values, team_id=team_id or None)
+        only = teams[0] if len(teams) == 1 else None
+        return self.desk.look(visit, "activity", "operator_activity.html", values, team_id=only)
+
+
+def text(query: dict[str, str], *names: str) -> str:
+    """What is searched for, by the first of these names that says anything."""
+    return next((query[name].strip()[:320] for name in names if query.get(name, "").strip()), "")

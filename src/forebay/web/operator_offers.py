@@ -91,7 +91,7 @@ class OfferOfPlatformPages:
         def values(connection: Connection) -> dict[str, Any]:
             found = self.find(connection, visit)
             which = Filter(object_type="offer", object_id=found.offer.id[:80], action="offer.")
-            rows, _ = activity_log.of_everybody(connection, which, team_id=None, page=1, limit=50)
+            rows = activity_log.of_platform(connection, which, limit=50)
             return {
                 "found": found,
                 "said": [(each.source, said_in_words(each.terms)) for each in found.said],

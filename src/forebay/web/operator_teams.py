@@ -5,10 +5,10 @@ from typing import Any
 from litestar.handlers import HTTPRouteHandler
 from sqlalchemy import Connection
 
-from forebay.domain.machines import discounts, overview
+from forebay.domain.machines import discounts, overview, volumes_seen
 from forebay.domain.machines import operators as machine_operators
 from forebay.domain.machines import teams as machine_teams
-from forebay.domain.money import grants, ledger, transactions
+from forebay.domain.money import cards, grants, ledger, transactions
 from forebay.domain.money.amounts import from_dollars, in_words
 from forebay.domain.money.transactions import Transaction
 from forebay.domain.people import members
@@ -18,6 +18,7 @@ from forebay.web.frame import Page
 from forebay.web.members import page_of
 from forebay.web.operator import LIMIT, Act, Desk, Field, Question, known, one_of
 from forebay.web.visits import Visit
+from forebay.web.volumes import TONES
 
 STATES = {"": "All teams", "yes": "Frozen", "no": "Not frozen"}
 ONE = "/teams/{team_id}"
@@ -65,7 +66,7 @@ class TeamsOfPlatformPages:
         return self.desk.look(visit, "teams", "operator_teams.html", values)
 
     def show(self, visit: Visit) -> Page:
-        """One team: money, people, machines."""
+        """One team: money, people, machines, volumes, cards."""
         team_id = known(visit, "team_id", "Team")
 
         def values(connection: Connection) -> dict[str, Any]:
@@ -74,7 +75,10 @@ class TeamsOfPlatformPages:
             rows = overview.listed(connection, team_id, status="active", most=MOST_MACHINES)
             last, _ = transactions.search(connection, team_id, transactions.Filter(), limit=MOST_TRANSACTIONS)
             given, _ = discounts.listed(connection, team_id=team_id, page=1, limit=LIMIT)
+            stored, count = volumes_seen.of_team(connection, team_id, page=1, limit=MOST_MACHINES)
             return {
+                "volumes": stored, "volume_count": count, "volume_tones": TONES,
+                "cards": cards.of_team(connection, team_id),
                 "found": found, "people": people, "last": last, "grants": open_grants(connection, team_id),
                 "machines": [dict(zip(overview.OWN, row, strict=False)) for row in rows],
                 "discounts": [(each, each.ends_at is None or each.ends_at > visit.now) for each in given],

@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 from forebay.domain.machines import overview, ssh_keys, usage
 from forebay.domain.machines.usage import By, Use
 from forebay.domain.people import accounts, activity_log
-from forebay.domain.people.activity_log import Filter
 from forebay.domain.people.roles import Permission
 from forebay.web import doings
 from forebay.web.dashboard import Dashboard, asker
@@ -54,7 +53,7 @@ class OverviewPages:
         """The end of the activity, for those who may read it."""
         if not asker(visit.context)(Permission.read_activity):
             return {}
-        rows, _ = activity_log.of_team(connection, visit.context.team_id, Filter(), page=1, limit=MOST_DOINGS)
+        rows = activity_log.last_of_team(connection, visit.context.team_id, limit=MOST_DOINGS)
         return {"doings": [(row, doings.sentence(row), doings.about(row), doings.place(row)) for row in rows]}
 
 

@@ -1,6 +1,6 @@
 """All pages of a server: the first one, and those of the other files here."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from litestar.handlers import HTTPRouteHandler, WebsocketRouteHandler
 
@@ -57,20 +57,22 @@ from forebay.web.webhooks import WebhookPages
 Handlers = list[HTTPRouteHandler | WebsocketRouteHandler]
 
 
-def build(frame: Frame, shells: Shells) -> tuple[Handlers, Callable[[], None]]:
+def build(frame: Frame, shells: Shells) -> tuple[Handlers, Callable[[], Awaitable[None]]]:
     """The handlers of all pages, and what ends what they hold open."""
     providers = open_providers(frame.settings.oidc, frame.public_url, frame.clock.now)
     labels = {name: provider.config.label for name, provider in providers.items()}
     by_provider = IdentityPages(frame, providers)
     dashboard = Dashboard(frame)
     in_machines = TerminalPages(dashboard, shells)
+    live = Live(frame)
 
     def home(visit: Visit) -> Page:
         """Where things are."""
         return Page(template="home.html")
 
-    def close() -> None:
+    async def close() -> None:
         """Let go of all that."""
+        await live.close()
         in_machines.close()
         by_provider.close()
 
@@ -82,6 +84,7 @@ def build(frame: Frame, shells: Shells) -> tuple[Handlers, Callable[[], None]]:
         *InvitationPages(frame).handlers(),
         *CliPages(frame).handlers(),
         *by_provider.handlers(),
+        *live.handlers(),
         *dashboard_pages(dashboard, labels),
         *in_machines.handlers(),
     ]
@@ -93,7 +96,6 @@ def dashboard_pages(dashboard: Dashboard, labels: dict[str, str]) -> list[HTTPRo
     launching = LaunchPages(dashboard)
     return [
         *dashboard.handlers(),
-        *Live(dashboard.frame).handlers(),
         *PalettePages(dashboard).handlers(),
         *OverviewPages(dashboard).handlers(),
         *OfferPages(dashboard).handlers(),

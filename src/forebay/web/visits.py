@@ -43,6 +43,8 @@ class Visit(msgspec.Struct, kw_only=True):
     """Who is signed in in this browser."""
     team: TeamContext | None = None
     """Of a page whose address names a team: the team, if the person belongs to it."""
+    place: str = ""
+    """How far the watch of the team had come before the page was made; empty where nobody watches it."""
     foreign_team_id: str | None = None
     """The team that the address names, if there is one and the person does not belong to it."""
     session_token: str = ""

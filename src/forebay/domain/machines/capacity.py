@@ -103,7 +103,7 @@ def takers(
             )
         )
         .where(*where)
-        .order_by(deployments.c.id)
+        .order_by(deployments.c.created_at, deployments.c.id)
         .limit(limit)
         .offset((page - 1) * limit)
     )

@@ -158,6 +158,7 @@ def started_by(connection: Connection, team_id: str, user_id: str) -> Sequence[S
         .where(
             deployments.c.team_id == team_id,
             deployments.c.created_by == user_id,
+            deployments.c.gone_at.is_(None),
             deployments.c.status.in_(authorized_keys.MAY_EXIST),
         )
         .order_by(deployments.c.id)

@@ -1,6 +1,6 @@
 """Deployments with what they cost: the queries behind every list and page of them, prepared because people poll."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -66,7 +66,12 @@ charged_through = (
     .scalar_subquery()
 )
 states: list[sa.ColumnElement[str]] = [sa.literal_column(f"'{state}'") for state in ("attaching", "attached")]
-has_volume = sa.and_(volume_attachments.c.deployment_id == deployments.c.id, volume_attachments.c.state.in_(states))
+has_volume = sa.and_(
+    volume_attachments.c.deployment_id == deployments.c.id,
+    volume_attachments.c.state.in_(states),
+    # Said once more as the index has it, which SQLite does not find otherwise.
+    volume_attachments.c.state != sa.literal_column("'detached'"),
+)
 volume_ids = sa.select(joined(volume_attachments.c.volume_id)).where(has_volume).scalar_subquery()
 COSTS = (
     charged.label("charged_micros"),
@@ -94,7 +99,12 @@ ALL = Prepared(limited)
 words: dict[Status, sa.ColumnElement[Any]] = {status: sa.literal_column(f"'{status}'") for status in Status}
 FILTERED = {
     None: Prepared(limited.where(by_user)),
-    "active": Prepared(limited.where(by_user, deployments.c.status.in_([words[status] for status in ACTIVE]))),
+    # What is active is not gone, and what is not gone has an index of its own.
+    "active": Prepared(
+        limited.where(
+            by_user, deployments.c.gone_at.is_(None), deployments.c.status.in_([words[status] for status in ACTIVE])
+        )
+    ),
     "inactive": Prepared(limited.where(by_user, deployments.c.status.not_in([words[status] for status in ACTIVE]))),
 } | {status.value: Prepared(limited.where(by_user, deployments.c.status == words[status])) for status in Status}
 is_older = deployments.c.id < sa.bindparam("before", type_=sa.String())
@@ -135,13 +145,3 @@ def accrued_micros(
         return charged_micros
     due = charge_micros(open_rate_micros, max(0, now - open_started_at)) - (open_charged_micros or 0)
     return charged_micros + max(0, due)
-
-
-def names_of(connection: Connection, team_id: str, deployment_ids: Collection[str]) -> dict[str, str]:
-    """What some deployments of the team are called now, by id; for lists that name them."""
-    if not deployment_ids:
-        return {}
-    named = sa.select(deployments.c.id, deployments.c.name).where(
-        deployments.c.team_id == team_id, deployments.c.id.in_(deployment_ids)
-    )
-    return {row.id: row.name for row in connection.execute(named)}

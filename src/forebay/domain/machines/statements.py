@@ -114,23 +114,26 @@ def statement(connection: Connection, team_id: str, text: str, *, now: datetime)
         .where(accounts.c.team_id == team_id)
     ).one()
     first, last = (written_before(connection, team_id, at, head) for at in (month.from_at, month.to_at))
+    opening_micros, closing_micros = (balance_at(connection, team_id, place) for place in (first, last))
+    others = transactions.between(connection, team_id, first, last, except_kind=ledger.USAGE)
     return Statement(
         team_id=team_id,
         team_name=team_name,
         month=month,
         is_complete=month.to_at <= now,
-        opening_micros=balance_at(connection, team_id, first),
-        closing_micros=balance_at(connection, team_id, last),
-        sums=sums(connection, team_id, first, last),
-        transactions=transactions.between(connection, team_id, first, last, except_kind=ledger.USAGE),
+        opening_micros=opening_micros,
+        closing_micros=closing_micros,
+        sums=sums(others, closing_micros - opening_micros, has_use=last - first > len(others)),
+        transactions=others,
         spent=spent(connection, team_id, first, last),
     )
 
 
 def written_before(connection: Connection, team_id: str, at: datetime, head: int) -> int:
     """The place in the chain, up to `head`, of the last transfer written before this moment; 0: there is none."""
-    last = sa.select(sa.func.max(transfers.c.sequence)).where(
-        transfers.c.team_id == team_id, transfers.c.created_at < at, transfers.c.sequence <= head
+    # By the index of moments, which has the places with them; SQLite would go down the chain from its head.
+    last = sa.select(sa.func.max(transfers.c.sequence + 0)).where(
+        transfers.c.team_id == team_id, transfers.c.created_at < at, transfers.c.sequence + 0 <= head
     )
     return int(connection.execute(last).scalar() or 0)
 
@@ -145,16 +148,17 @@ def balance_at(connection: Connection, team_id: str, sequence: int) -> int:
     return int(connection.execute(own).scalar_one())
 
 
-def sums(connection: Connection, team_id: str, first: int, last: int) -> list[Sum]:
-    """What each kind of transfers beyond `first` up to `last` came to: gains, then losses, then use."""
-    statement = (
-        sa.select(transfers.c.kind, sa.func.sum(entries.c.amount_micros))
-        .join(transfers, transfers.c.id == entries.c.transfer_id)
-        .where(entries.c.account_id == ledger.account_id(team_id), entries.c.version > first, entries.c.version <= last)
-        .group_by(transfers.c.kind)
-    )
-    found = [Sum(kind, int(amount_micros)) for kind, amount_micros in connection.execute(statement)]
-    return sorted(found, key=lambda each: (each.kind == ledger.USAGE, each.amount_micros < 0, each.words))
+def sums(others: Sequence[Transaction], change_micros: int, *, has_use: bool) -> list[Sum]:
+    """What each kind of transfers came to: gains, then losses, then use, which is the rest of the change.
+
+    Each balance of the chain is the one before and the amount between them, so the rest is what all charges came to.
+    """
+    found: dict[str, int] = {}
+    for each in others:
+        found[each.kind] = found.get(each.kind, 0) + each.amount_micros
+    shown = [Sum(kind, amount_micros) for kind, amount_micros in found.items()]
+    shown = sorted(shown, key=lambda each: (each.amount_micros < 0, each.words))
+    return [*shown, Sum(ledger.USAGE, change_micros - sum(found.values()))] if has_use else shown
 
 
 def spent(connection: Connection, team_id: str, first: int, last: int) -> list[Spent]:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cache, partial
 from typing import Any
 
 import msgspec
@@ -80,32 +81,45 @@ def used(connection: Connection, team_id: str, group_by: str, *, from_at: dateti
     ValueError for a group that there is not.
     """
     label = label_of(group_by)
-    pieces = pieces_of(team_id, from_at, to_at)
+    group = None if label is not None else By(group_by)
+    asked = {"team_id": team_id, "first": int(from_at.timestamp()), "last": int(to_at.timestamp())}
+    rows = connection.execute(statement_of(group), asked)
     if label is not None:
-        found = by_label(connection, pieces, label)
-    elif By(group_by) is By.day:
-        return to_uses(connection.execute(by_day(pieces)), worded=day)
-    elif By(group_by) is By.api_key:
-        found = by_key(connection, pieces)
-    elif By(group_by) is By.volume:
-        found = [part for use in to_uses(connection.execute(by_disk(pieces))) for part in apart(use)]
+        found = to_uses(rows, worded=partial(value_of, label))
+    elif group is By.day:
+        return to_uses(rows, worded=day)
+    elif group is By.api_key:
+        found = by_key(connection, to_uses(rows))
+    elif group is By.volume:
+        found = [part for use in to_uses(rows) for part in apart(use)]
     else:
-        found = to_uses(connection.execute(by_machine(pieces, *OF_MACHINE[By(group_by)])))
+        found = to_uses(rows)
     return sorted(merged(found), key=lambda use: (-use.cost_micros, use.key is None, use.key or ""))
 
 
-def by_label(connection: Connection, pieces: sa.CTE, label: str) -> list[Use]:
-    """Usage by the values of a label. There are few different sets of labels, however many machines carry them."""
+@cache
+def statement_of(group: By | None) -> sa.Select[Any]:
+    """SQL: usage by a group, or by sets of labels; of a `team_id` from `first` to `last`, in seconds since 1970.
 
-    def value(labels: str) -> str | None:
-        return msgspec.json.decode(labels, type=dict[str, str]).get(label)
+    Made once: that takes as long as the query. There are few different sets of labels, however many machines carry
+    them.
+    """
+    first, last = (sa.bindparam(name, type_=sa.BigInteger()) for name in ("first", "last"))
+    pieces = pieces_between(sa.bindparam("team_id", type_=sa.String()), first, last)
+    if group is None:
+        return by_machine(pieces, deployments.c.labels, NO_NAME)
+    if group is By.day:
+        return by_day(pieces)
+    return by_disk(pieces) if group is By.volume else by_machine(pieces, *OF_MACHINE[group])
 
-    return to_uses(connection.execute(by_machine(pieces, deployments.c.labels, NO_NAME)), worded=value)
+
+def value_of(label: str, labels: str) -> str | None:
+    """The value of a label in a set of them."""
+    return msgspec.json.decode(labels, type=dict[str, str]).get(label)
 
 
-def by_key(connection: Connection, pieces: sa.CTE) -> list[Use]:
+def by_key(connection: Connection, found: Sequence[Use]) -> list[Use]:
     """Usage by the key it came through. A key that was rotated is the one that has come in its place."""
-    found = to_uses(connection.execute(by_machine(pieces, *OF_MACHINE[By.api_key])))
     latest = latest_keys(connection, {use.key for use in found if use.key is not None})
     return [msgspec.structs.replace(use, key=latest.get(use.key or "")) for use in found]
 
@@ -141,6 +155,11 @@ def seconds(column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
 def pieces_of(team_id: str, from_at: datetime, to_at: datetime) -> sa.CTE:
     """SQL: what lies of the team's segments between the two moments, as far as it has been charged."""
     first, last = (sa.literal(int(moment.timestamp()), sa.BigInteger) for moment in (from_at, to_at))
+    return pieces_between(sa.literal(team_id, sa.String()), first, last)
+
+
+def pieces_between(team_id: sa.ColumnElement[str], first: sa.ColumnElement[int], last: sa.ColumnElement[int]) -> sa.CTE:
+    """The same, the moments in seconds since 1970."""
     started, through = seconds(segments.c.started_at), seconds(segments.c.charged_through)
     return (
         sa.select(

@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 from forebay.domain.money import ledger, metering
 from forebay.domain.money.amounts import SECONDS_PER_HOUR, to_the_cent
 from forebay.errors import NotFound
-from forebay.storage.tables import segments
+from forebay.storage.prepared import Prepared
+from forebay.storage.tables import accounts, holds, memberships, segments, teams
 
 MINUTE, HOUR, DAY = 60, SECONDS_PER_HOUR, 86400
 
@@ -40,6 +41,55 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
             return "The credits are used up."
         burn = f"{to_the_cent(self.burn_micros_per_hour)} an hour"
         return f"The credits last {lasting(self.runway_seconds)} at {burn}."
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A team that a person belongs to, as what, and how it stands."""
+
+    team_id: str
+    slug: str
+    name: str
+    role: str
+    outlook: Outlook
+
+
+held = (
+    sa.select(sa.func.sum(holds.c.remaining_micros))
+    .where(holds.c.team_id == teams.c.id, holds.c.released_at.is_(None))
+    .scalar_subquery()
+)
+burn = (
+    sa.select(sa.func.sum(segments.c.rate_micros))
+    .where(segments.c.team_id == teams.c.id, segments.c.ended_at.is_(None))
+    .scalar_subquery()
+)
+STANDINGS = Prepared(
+    sa.select(teams.c.id, teams.c.slug, teams.c.name, memberships.c.role, accounts.c.balance_micros, held, burn)
+    .join(memberships, memberships.c.team_id == teams.c.id)
+    .outerjoin(accounts, accounts.c.team_id == teams.c.id)
+    .where(memberships.c.user_id == sa.bindparam("user_id", type_=sa.String()), teams.c.deleted_at.is_(None))
+    .order_by(teams.c.id)
+)
+
+
+def of_person(connection: Connection, user_id: str) -> list[Standing]:
+    """How all teams of a person stand, oldest first. One query, because every page of theirs shows it."""
+    return [
+        Standing(
+            team_id=team_id,
+            slug=slug,
+            name=name,
+            role=role,
+            outlook=Outlook(
+                balance_micros=int(balance_micros or 0),
+                held_micros=int(held_micros or 0),
+                burn_micros_per_hour=int(burn_micros or 0),
+            ),
+        )
+        for team_id, slug, name, role, balance_micros, held_micros, burn_micros in STANDINGS(
+            connection, user_id=user_id
+        )
+    ]
 
 
 def outlooks(connection: Connection, team_ids: Sequence[str]) -> dict[str, Outlook]:

@@ -184,7 +184,8 @@ def unknown(connection: Connection, *, limit: int) -> tuple[list[Attempt], int]:
     """Attempts of all teams that may have been charged, oldest first, at most so many; and how many there are."""
     where = (payment_attempts.c.state == State.unknown, payment_attempts.c.closed_at.is_(None))
     total = connection.execute(sa.select(sa.func.count()).select_from(payment_attempts).where(*where)).scalar_one()
-    rows = connection.execute(sa.select(*COLUMNS).where(*where).order_by(payment_attempts.c.id).limit(limit))
+    oldest = payment_attempts.c.created_at, payment_attempts.c.id
+    rows = connection.execute(sa.select(*COLUMNS).where(*where).order_by(*oldest).limit(limit))
     return [to_attempt(row) for row in rows], int(total)
 
 

@@ -116,8 +116,9 @@ def newest_first(wanted: Filter, total: int) -> list[sa.ColumnElement[Any]]:
 def between(connection: Connection, team_id: str, first: int, last: int, *, except_kind: str) -> Sequence[Transaction]:
     """The team's transactions beyond one place in its chain up to another, but for one kind, oldest first."""
     chain = sa.and_(transfers.c.team_id == team_id, transfers.c.sequence > first, transfers.c.sequence <= last)
-    statement = with_own_entry(team_id).where(chain, transfers.c.kind != except_kind)
-    rows = connection.execute(statement.order_by(transfers.c.sequence))
+    statement = with_own_entry(team_id).where(chain, *matching(Filter(except_kind=except_kind)))
+    # Sorted afterwards: in the order of the chain, SQLite would go through all of it.
+    rows = connection.execute(statement.order_by(transfers.c.sequence + 0))
     return [Transaction(**row._mapping) for row in rows]
 
 

@@ -13,9 +13,40 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.storage.tables import activity, api_keys, memberships, users
+from forebay import ids
+from forebay.storage.tables import (
+    activity,
+    api_keys,
+    cards,
+    deployments,
+    invitations,
+    memberships,
+    offers,
+    passkeys,
+    ssh_keys,
+    teams,
+    users,
+    volumes,
+    webhooks,
+)
 
+MOST_CALLED = 500
+"""People or teams that a search finds; whoever wants fewer says more."""
 AN_OPERATOR = "an operator of the platform"
+NAMED: dict[str, tuple[sa.Table, str]] = {
+    "account": (users, "name"),
+    "api-key": (api_keys, "name"),
+    "card": (cards, "last_four"),
+    "deployment": (deployments, "name"),
+    "invitation": (invitations, "email"),
+    "offer": (offers, "name"),
+    "passkey": (passkeys, "name"),
+    "ssh-key": (ssh_keys, "name"),
+    "team": (teams, "name"),
+    "volume": (volumes, "name"),
+    "webhook": (webhooks, "name"),
+}
+"""Where the names of objects are, by their kind."""
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,49 +81,164 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     object_type: str | None
     object_id: str | None
     details: dict[str, Any] | None
+    object_name: str | None = None
+    """What the object is called now; None where it has no name, or whoever reads must not know it."""
+    team_name: str | None = None
 
 
-def of_team(connection: Connection, team_id: str, which: Filter, *, page: int, limit: int) -> tuple[Sequence[Row], int]:
-    """A page of a team's activity, and how many rows there are in all."""
-    rows, total = select(connection, [activity.c.team_id == team_id], which, page=page, limit=limit)
+def of_team(
+    connection: Connection, team_id: str, which: Filter, *, page: int, limit: int, most: int | None = None
+) -> tuple[Sequence[Row], int]:
+    """A page of a team's activity, and how many rows there are in all: beyond `most` they are not counted."""
+    rows, total = select(connection, [activity.c.team_id == team_id], which, page=page, limit=limit, most=most)
+    return as_team_sees(connection, team_id, rows), total
+
+
+def last_of_team(connection: Connection, team_id: str, *, limit: int) -> Sequence[Row]:
+    """The end of a team's activity, which nobody has to count for."""
+    return as_team_sees(connection, team_id, rows_of(connection, [activity.c.team_id == team_id], limit=limit))
+
+
+def as_team_sees(connection: Connection, team_id: str, rows: Sequence[Row]) -> Sequence[Row]:
+    """Rows of a team's activity as its people may see them."""
     theirs = people_of(connection, team_id, {row.user_id for row in rows if row.user_id})
-    operators = operators_among(connection, {row.user_id for row in rows if row.user_id} - theirs)
-    return [seen_by_team(row, theirs, operators) for row in rows], total
+    others = {row.user_id for row in rows if row.user_id} - theirs
+    operators = operators_among(connection, others) if others else set()
+    return [seen_by_team(row, theirs, operators) for row in named(connection, rows)]
 
 
 def of_person(
     connection: Connection, user_id: str, which: Filter, *, page: int, limit: int
 ) -> tuple[Sequence[Row], int]:
-    """A page of what a person did, in any team and in none."""
+    """A page of what a person did, in any team and in none.
+
+    Without what things are called: they may be those of a team where they knocked in vain.
+    """
     return select(connection, [activity.c.user_id == user_id], which, page=page, limit=limit)
 
 
 def of_everybody(
-    connection: Connection, which: Filter, *, team_id: str | None, page: int, limit: int
+    connection: Connection,
+    which: Filter,
+    *,
+    team_id: str | None,
+    who: str | None = None,
+    team: str | None = None,
+    page: int,
+    limit: int,
+    most: int | None = None,
 ) -> tuple[Sequence[Row], int]:
-    """A page of everything, or of one team: for operators."""
-    mine = [] if team_id is None else [activity.c.team_id == team_id]
-    return select(connection, mine, which, page=page, limit=limit)
+    """A page of everything, or of one team: for operators.
+
+    `who` and `team` are searched for by name: see `people_called` and `teams_called`. Beyond `most` rows are
+    not counted.
+    """
+    mine: list[sa.ColumnElement[bool]] = [] if team_id is None else [activity.c.team_id == team_id]
+    if who is not None:
+        mine.append(activity.c.user_id.in_(people_called(connection, who)))
+    if team is not None:
+        mine.append(activity.c.team_id.in_(teams_called(connection, team)))
+    rows, total = select(connection, mine, which, page=page, limit=limit, most=most)
+    return named(connection, rows), total
+
+
+def of_platform(connection: Connection, which: Filter, *, limit: int) -> Sequence[Row]:
+    """The newest of what was done in no team."""
+    return rows_of(connection, [activity.c.team_id.is_(None), *conditions(which)], limit=limit)
+
+
+def people_called(connection: Connection, text: str) -> Sequence[str]:
+    """The ids of the accounts with this address or id; where there is none, of those with it in address or name."""
+    folded = text.strip().casefold()
+    exactly = sa.or_(users.c.email_key == folded, users.c.id == folded)
+    partly = sa.or_(
+        users.c.email_key.contains(folded, autoescape=True),
+        sa.func.lower(users.c.name).contains(folded, autoescape=True),
+    )
+    return ids_of(connection, users, exactly) or ids_of(connection, users, partly)
+
+
+def teams_called(connection: Connection, text: str) -> Sequence[str]:
+    """The ids of the teams, deleted ones too, with this slug or id; else of those with it in slug or name."""
+    folded = text.strip().casefold()
+    exactly = sa.or_(teams.c.slug == folded, teams.c.id == folded)
+    partly = sa.or_(
+        teams.c.slug.contains(folded, autoescape=True), sa.func.lower(teams.c.name).contains(folded, autoescape=True)
+    )
+    return ids_of(connection, teams, exactly) or ids_of(connection, teams, partly)
+
+
+def ids_of(connection: Connection, table: sa.Table, which: sa.ColumnElement[bool]) -> Sequence[str]:
+    """The newest of a table that are like that."""
+    statement = sa.select(table.c.id).where(which).order_by(table.c.id.desc()).limit(MOST_CALLED)
+    return connection.execute(statement).scalars().all()
 
 
 def select(
-    connection: Connection, mine: Sequence[sa.ColumnElement[bool]], which: Filter, *, page: int, limit: int
+    connection: Connection,
+    mine: Sequence[sa.ColumnElement[bool]],
+    which: Filter,
+    *,
+    page: int,
+    limit: int,
+    most: int | None = None,
 ) -> tuple[Sequence[Row], int]:
-    """A page of rows with the names that belong to them."""
+    """A page of rows with the names that belong to them, and how many there are; `most` + 1 stands for more."""
     where = [*mine, *conditions(which)]
-    total = connection.execute(sa.select(sa.func.count()).select_from(activity).where(*where)).scalar_one()
-    page_of = (
-        sa.select(activity).where(*where).order_by(activity.c.id.desc()).limit(limit).offset((page - 1) * limit)
-    ).subquery()
+    counted = sa.select(activity.c.id).where(*where)
+    if most is not None:
+        counted = counted.limit(most + 1)
+    total = connection.execute(sa.select(sa.func.count()).select_from(counted.subquery())).scalar_one()
+    first = (page - 1) * limit
+    rows = rows_of(connection, where, limit=limit, offset=first) if first < total else []
+    return rows, int(total)
+
+
+def rows_of(
+    connection: Connection, where: Sequence[sa.ColumnElement[bool]], *, limit: int, offset: int = 0
+) -> list[Row]:
+    """Rows with the names that belong to them, newest first."""
+    page_of = (sa.select(activity).where(*where).order_by(activity.c.id.desc()).limit(limit).offset(offset)).subquery()
     own = [page_of.c[name] for name in Row.__struct_fields__ if name in page_of.c]
     rows = connection.execute(
-        sa.select(*own, users.c.name, users.c.email, api_keys.c.name.label("api_key_name"))
+        sa.select(
+            *own,
+            users.c.name,
+            users.c.email,
+            api_keys.c.name.label("api_key_name"),
+        )
         .select_from(page_of)
         .outerjoin(users, users.c.id == page_of.c.user_id)
         .outerjoin(api_keys, api_keys.c.id == page_of.c.api_key_id)
         .order_by(page_of.c.id.desc())
     )
-    return [Row(**row._mapping) for row in rows], int(total)
+    return [Row(**row._mapping) for row in rows]
+
+
+def named(connection: Connection, rows: Sequence[Row]) -> Sequence[Row]:
+    """The rows with what their objects and teams are called: one query, however many kinds there are."""
+    wanted: dict[str, set[str]] = {}
+    for row in rows:
+        if row.object_id is not None and row.object_type in NAMED:
+            wanted.setdefault(row.object_type, set()).add(row.object_id)
+        if row.team_id is not None:
+            wanted.setdefault("team", set()).add(row.team_id)
+    if not wanted:
+        return rows
+    parts = [
+        sa.select(sa.literal(kind).label("kind"), table.c.id, table.c[name].label("name")).where(table.c.id.in_(ids))
+        for kind, ids in wanted.items()
+        for table, name in [NAMED[kind]]
+    ]
+    names = {(row.kind, row.id): row.name for row in connection.execute(sa.union_all(*parts))}
+    return [
+        msgspec.structs.replace(
+            row,
+            object_name=names.get((row.object_type or "", row.object_id or "")),
+            team_name=names.get(("team", row.team_id or "")),
+        )
+        for row in rows
+    ]
 
 
 def conditions(which: Filter) -> list[sa.ColumnElement[bool]]:
@@ -108,10 +254,11 @@ def conditions(which: Filter) -> list[sa.ColumnElement[bool]]:
         found.append(
             columns.action.startswith(which.action, autoescape=True) if is_noun else columns.action == which.action
         )
+    # The id of a row begins with the second that it tells of, and is what the indexes know of time.
     if which.since is not None:
-        found.append(columns.at >= which.since)
+        found += [columns.at >= which.since, columns.id >= ids.first_of(which.since)]
     if which.before is not None:
-        found.append(columns.at < which.before)
+        found += [columns.at < which.before, columns.id < ids.first_of(which.before)]
     return found
 
 
@@ -120,13 +267,17 @@ def people_of(connection: Connection, team_id: str, user_ids: set[str]) -> set[s
     belong = sa.select(memberships.c.user_id).where(
         memberships.c.team_id == team_id, memberships.c.user_id.in_(user_ids)
     )
-    did = sa.select(activity.c.user_id).where(
+    found = set(connection.execute(belong).scalars())
+    if found == user_ids:
+        return found
+    # For each of them by itself, up to the first row: some did very much.
+    did = sa.exists().where(
         activity.c.team_id == team_id,
-        activity.c.user_id.in_(user_ids),
+        activity.c.user_id == users.c.id,
         activity.c.outcome == "done",
         activity.c.action.not_in(BY_OPERATORS),
     )
-    return set(connection.execute(belong).scalars()) | set(connection.execute(did.distinct()).scalars())
+    return found | set(connection.execute(sa.select(users.c.id).where(users.c.id.in_(user_ids - found), did)).scalars())
 
 
 BY_OPERATORS = (

@@ -52,6 +52,18 @@ def listed(
     if api_access is not None:
         where.append(users.c.api_access == api_access)
     total = connection.execute(sa.select(sa.func.count()).select_from(users).where(*where)).scalar_one()
+    return seen(connection, where, limit=limit, offset=(page - 1) * limit), int(total)
+
+
+def find(connection: Connection, user_id: str) -> User:
+    """One account. Raises NotFound."""
+    for each in seen(connection, [users.c.id == user_id], limit=1):
+        return each
+    raise NotFound("Account")
+
+
+def seen(connection: Connection, where: Sequence[sa.ColumnElement[bool]], *, limit: int, offset: int = 0) -> list[User]:
+    """Accounts as operators see them, newest first."""
     belongs = sa.select(sa.func.count()).select_from(memberships.join(teams, teams.c.id == memberships.c.team_id))
     belongs = belongs.where(memberships.c.user_id == users.c.id, teams.c.deleted_at.is_(None))
     own = [users.c[name] for name in User.__struct_fields__ if name != "teams"]
@@ -60,9 +72,9 @@ def listed(
         .where(*where)
         .order_by(users.c.id.desc())
         .limit(limit)
-        .offset((page - 1) * limit)
+        .offset(offset)
     )
-    return [User(**row._mapping) for row in rows], int(total)
+    return [User(**row._mapping) for row in rows]
 
 
 def decide_api_access(

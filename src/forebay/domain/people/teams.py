@@ -11,7 +11,7 @@ Of the team's row nothing is locked, because charging and stopping machines end 
 import re
 import unicodedata
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 import sqlalchemy as sa
@@ -22,6 +22,7 @@ from forebay.domain.people import activity
 from forebay.domain.people.access import Denied, Stranger, TeamContext
 from forebay.domain.people.roles import MemberMode, Permission, Role
 from forebay.errors import BadRequest, Conflict, NotFound
+from forebay.storage.prepared import Prepared
 from forebay.storage.tables import counters, memberships, teams, users
 
 MOST_TEAMS = 100
@@ -228,28 +229,27 @@ def is_member(connection: Connection, team_id: str, user_id: str) -> bool:
     return connection.execute(mine).first() is not None
 
 
+MINE = Prepared(
+    sa.select(teams.c.id, teams.c.slug, teams.c.name, teams.c.member_mode, memberships.c.role, teams.c.created_at)
+    .join(memberships, memberships.c.team_id == teams.c.id)
+    .where(memberships.c.user_id == sa.bindparam("user_id", type_=sa.String()), teams.c.deleted_at.is_(None))
+    .order_by(teams.c.id)
+)
+
+
 def of_user(connection: Connection, user_id: str) -> Sequence[Team]:
     """All teams a person belongs to, oldest first."""
-    rows = connection.execute(
-        sa.select(teams, memberships.c.role)
-        .join(memberships, memberships.c.team_id == teams.c.id)
-        .where(memberships.c.user_id == user_id, teams.c.deleted_at.is_(None))
-        .order_by(teams.c.id)
-    )
-    return [to_team(row) for row in rows]
-
-
-def to_team(row: sa.Row[tuple[object, ...]]) -> Team:
-    """A row of teams and the role as a value."""
-    found = row._mapping
-    return Team(
-        id=found["id"],
-        slug=found["slug"],
-        name=found["name"],
-        member_mode=MemberMode(found["member_mode"]),
-        role=Role(found["role"]),
-        created_at=found["created_at"],
-    )
+    return [
+        Team(
+            id=team_id,
+            slug=slug,
+            name=name,
+            member_mode=MemberMode(member_mode),
+            role=Role(role),
+            created_at=datetime.fromtimestamp(created_at, UTC),
+        )
+        for team_id, slug, name, member_mode, role, created_at in MINE(connection, user_id=user_id)
+    ]
 
 
 def id_of_slug_or_id(connection: Connection, text: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-HEAD = "0013"
+HEAD = "0014"
 
 
 class DatabaseIsNewer(RuntimeError):

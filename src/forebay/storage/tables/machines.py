@@ -146,6 +146,13 @@ deployments = sa.Table(
     one_of("desired", "running", "stopped", "terminated"),
     sa.Index("ix_deployments_team_id_id", "team_id", "id"),
     sa.Index(
+        "ix_deployments_there",
+        "team_id",
+        "id",
+        sqlite_where=sa.text("gone_at IS NULL"),
+        postgresql_where=sa.text("gone_at IS NULL"),
+    ),
+    sa.Index(
         "ix_deployments_due",
         "due_at",
         sqlite_where=sa.text("due_at IS NOT NULL"),

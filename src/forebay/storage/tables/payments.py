@@ -128,6 +128,12 @@ payment_attempts = sa.Table(
     sa.UniqueConstraint("team_id", "client_key"),
     sa.Index("ix_payment_attempts_team_id_created_at", "team_id", "created_at"),
     sa.Index(
+        "ix_payment_attempts_open",
+        "team_id",
+        sqlite_where=sa.text("closed_at IS NULL"),
+        postgresql_where=sa.text("closed_at IS NULL"),
+    ),
+    sa.Index(
         "uq_payment_attempts_open",
         "team_id",
         unique=True,

@@ -119,6 +119,7 @@ activity = sa.Table(
     sa.Column("details", Document),
     sa.Index("ix_activity_team_id_id", "team_id", "id"),
     sa.Index("ix_activity_user_id_id", "user_id", "id"),
+    sa.Index("ix_activity_team_id_user_id_id", "team_id", "user_id", "id"),
     sa.Index("ix_activity_team_id_action_id", "team_id", "action", "id"),
     sa.Index("ix_activity_team_id_object_id_id", "team_id", "object_id", "id"),
     one_of("outcome", "done", "denied"),

@@ -52,6 +52,13 @@ volumes = sa.Table(
     sa.CheckConstraint("size_gb BETWEEN 1 AND 1000000", name="size_bound"),
     sa.Index("ix_volumes_team_id_id", "team_id", "id"),
     sa.Index(
+        "ix_volumes_there",
+        "team_id",
+        "id",
+        sqlite_where=sa.text("gone_at IS NULL"),
+        postgresql_where=sa.text("gone_at IS NULL"),
+    ),
+    sa.Index(
         "uq_volumes_name",
         "team_id",
         "name",
