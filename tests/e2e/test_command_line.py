@@ -313,6 +313,14 @@ def money(server: Cloud, person: Terminal) -> None:
     assert "Auto top-up is off" in person.types("auto-top-up", "off")
     assert "Cards are not set up" in person.types("auto-top-up", "set", "20", "50", status=1)
     assert "Turn it on first" in person.types("auto-top-up", "try-again", status=1)
+    assert "The budget of the whole team is $50.00 a month (block)" in person.types(
+        "budgets", "set", "50", "--at-limit", "block"
+    )
+    assert "project=x" in person.types("budgets", "set", "7", "--label", "project=x", "--alert", "75")
+    assert "Month comes to" in person.types("budgets")
+    assert [each["amount"] for each in person.json("budgets", "list")["budgets"]] == [50, 7]
+    for name in ("project=x", "team"):
+        assert "is deleted" in person.types("budgets", "delete", name, answer="y")
     # With a processor behind it: test_pool.py.
     assert "Cards are not set up" in person.types("cards", "list")
     assert "Cards are not set up" in person.types("cards", "add", status=1)

@@ -29,6 +29,8 @@ PAGES = {
     "deploy-table": "/t/vision-lab/deploy?view=table",
     "deploy-form": "/t/vision-lab/deploy/new?offerId=memory-a100-4",
     "deploy-again": "/t/vision-lab/deploy/new?again={nasty}",
+    "budgets": "/t/vision-lab/billing/budgets",
+    "budget": "/t/vision-lab/billing/budgets/set",
     "deploy-template": "/t/vision-lab/deploy/new?template={template}",
     "templates": "/t/vision-lab/deploy/templates",
     "templates-none": "/t/speech-group/deploy/templates",

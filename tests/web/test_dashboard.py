@@ -50,6 +50,7 @@ def address(stage: Stage, path: str, slug: str = "vision-lab") -> str:
         "deployment_id": stage.machines["running"],
         "key_id": stage.key,
         "webhook_id": stage.webhook,
+        "budget_id": stage.budget,
         "user_id": stage.mia.id,
         "invitation_id": ABSENT,
         "volume_id": stage.volume,
