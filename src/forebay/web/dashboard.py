@@ -33,7 +33,7 @@ from forebay.domain.people import teams
 from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission, Reach
 from forebay.errors import Forbidden, ForebayError, NotFound
-from forebay.web.frame import Frame, Page, go
+from forebay.web.frame import BESIDE, Frame, Page, go
 from forebay.web.visits import Visit
 
 NAVIGATION = (
@@ -262,4 +262,4 @@ def errors_of(error: ForebayError, visit: Visit) -> dict[str, str]:
     for name, reason in error.details.items():
         if name in visit.form and name not in UNSEEN and isinstance(reason, str):
             found[name] = reason[:1].upper() + reason[1:] if " " in reason else error.sentence
-    return found
+    return found or {name: error.sentence for name in BESIDE.get(error.code, ())[-1:] if name in visit.form}

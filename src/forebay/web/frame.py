@@ -51,6 +51,8 @@ SLUG = re.compile(r"[a-z0-9-]{1,60}")
 THEMES = ("light", "dark")
 FIELDS = ("email", "password", "name", "code")
 """Of all forms: an error about one of them stands beside it."""
+BESIDE = {"WRONG_CREDENTIALS": ("password", "currentPassword"), "WRONG_CODE": ("code",)}
+"""Errors that name no field, since they say nothing of an account: the field that is to be filled in again."""
 log = logging.getLogger("forebay.pages")
 
 
@@ -99,6 +101,7 @@ def keep(name: str, media_type: str, content: bytes) -> Page:
 def refusal(template: str, error: ForebayError, **values: Any) -> Page:
     """A form again, with the error beside its field, or above the form if it belongs to none."""
     fields = {name: error.sentence for name in FIELDS if isinstance(error.details.get(name), str)}
+    fields = fields or dict.fromkeys(BESIDE.get(error.code, ())[:1], error.sentence)
     headers = {"retry-after": str(error.details["retryAfter"])} if error.status == 429 else {}
     return Page(
         template=template,

@@ -95,7 +95,7 @@ class OfferOfPlatformPages:
             rows = activity_log.of_platform(connection, which, limit=50)
             return {
                 "found": found,
-                "said": [(each.source, said_in_words(each.terms)) for each in found.said],
+                "terms": [(each.source, said_in_words(each.terms)) for each in found.said],
                 "is_in_file": any(each.source == "file" for each in found.said),
                 "changes": [(row, differences_in_words(row.details or {})) for row in rows],
                 "price_changes": price_changes.of_offer(connection, found.offer.id, most=50),
