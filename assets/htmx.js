@@ -8,6 +8,9 @@ htmx.registerExtension("forebay", {
   init: (inside) => {
     change = inside.morph;
   },
+  // What somebody has opened stays open, and what our script has shown stays shown.
+  htmx_before_morph_attr: (part, { attrName }) =>
+    !(attrName === "open" && part.matches("details")) && !(attrName === "hidden" && part.matches("[data-copies]")),
 });
 
 export const morph = (old, fresh) => {

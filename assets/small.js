@@ -28,10 +28,14 @@ document.addEventListener("click", async (event) => {
     const source = document.getElementById(copies.dataset.copies);
     await navigator.clipboard.writeText(source.textContent.trim());
     const said = copies.querySelector("[data-said]");
-    if (said) {
+    const told = copies.nextElementSibling;
+    if (said && told) {
       const before = said.textContent;
-      said.textContent = "Copied";
-      setTimeout(() => (said.textContent = before), 1500);
+      said.textContent = told.textContent = "Copied";
+      setTimeout(() => {
+        said.textContent = before;
+        told.textContent = "";
+      }, 1500);
     }
   }
 });
@@ -117,6 +121,12 @@ export const dress = () => {
 };
 dress();
 document.addEventListener("htmx:after:swap", dress);
+
+// Of tabs that are wider than a phone, the one that is open is seen.
+for (const tab of document.querySelectorAll("nav.tabs [aria-current]")) {
+  const row = tab.closest("nav");
+  row.scrollLeft = tab.offsetLeft + tab.offsetWidth / 2 - row.offsetLeft - row.clientWidth / 2;
+}
 
 // Menus close like menus.
 document.addEventListener("click", (event) => {

@@ -101,7 +101,7 @@ def test_a_put_replaces_and_sent_again_changes_nothing(herons: Herons) -> None:
         [50, 80, 100],
         "notify",
         None,
-        "all of the team",
+        "the whole team",
     )
     before = len(herons.cloud.activity(herons.owner.team))
     assert herons.put(herons.owner, "team", 50).ok() == first

@@ -135,7 +135,7 @@ def test_a_journey_through_the_pages(site: tuple[str, Path], browser: Browser) -
     olga.picture("sign-in")
     olga.fill(**{"E-mail address": "olga@example.org"}, Password="not this one")
     page.get_by_role("button", name="Sign in", exact=True).click()
-    expect(page.get_by_role("alert").filter(has_text="wrong")).to_be_visible()
+    expect(page.get_by_label("Password")).to_have_accessible_description(re.compile("wrong"))
     olga.picture("sign-in-wrong")
     olga.fill(Password=PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()

@@ -1,7 +1,7 @@
 """Pages as Lighthouse judges them by default: on a phone with a slow line, in Debian's Chromium.
 
-Node comes with requirements-dev.lock. Lighthouse is pinned by the package-lock.json beside this file, and
-installed into a folder that git ignores when it is first asked for.
+Node comes with requirements-dev.lock. Lighthouse is pinned by the package-lock.json beside this file;
+`scripts/setup test` installs it into a folder that git ignores, or whoever asks for it first.
 """
 
 import json

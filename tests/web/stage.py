@@ -74,6 +74,7 @@ class Stage:
         self.money = self.payments()
         self.volume = self.store()
         self.template = self.save()
+        self.budget = self.budgets()
 
     def team(self, name: str, mode: MemberMode, credits_micros: int) -> str:
         """Another team of Olga's."""
@@ -171,6 +172,18 @@ class Stage:
         self.cloud.run("volumes")
         return str(made[0])
 
+    def budgets(self) -> str:
+        """One of each kind, far from its end, near it, and beyond it; the id of the last."""
+        wishes: tuple[dict[str, Any], ...] = (
+            {"scope": "team", "amount": 5000},
+            {"scope": "member", "key": self.mia.id, "amount": 80, "atLimit": "stop"},
+            {"scope": "label", "key": f"project={NASTY}", "amount": 1, "atLimit": "block"},
+        )
+        path = f"/api/teams/{self.lab}/budgets"
+        session = self.cloud.session(self.olga.id)
+        made = [self.cloud.send("PUT", path, session, wish).ok()["id"] for wish in wishes]
+        return str(made[-1])
+
     def save(self) -> str:
         """Templates: of one that can be launched, and of one whose offer is gone."""
         path = f"/api/teams/{self.lab}/templates"
@@ -185,11 +198,11 @@ class Stage:
             return str(connection.execute(sa.select(teams.c.slug).where(teams.c.id == team_id)).scalar_one())
 
 
-def make_stage(folder: Path, loop: Loop) -> Stage:
+def make_stage(folder: Path, loop: Loop, **settings: Any) -> Stage:
     """A stage of its own, on SQLite."""
     url = f"sqlite:///{folder / 'forebay.db'}"
     migrations.upgrade(url)
-    return Stage(Cloud(folder, url, loop))
+    return Stage(Cloud(folder, url, loop, **settings))
 
 
 def main() -> None:

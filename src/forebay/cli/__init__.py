@@ -8,6 +8,7 @@ from forebay.cli import (
     api_keys,
     auto_top_ups,
     balance,
+    budgets,
     cards,
     deploy,
     deployments,
@@ -54,6 +55,7 @@ for noun in (
     volumes,
     cards,
     auto_top_ups,
+    budgets,
     notifications,
     webhooks,
 ):

@@ -11,6 +11,7 @@ with. `Client` carries it out and waits, `AsyncClient` does so without blocking.
 """
 
 from forebay.client.errors import (
+    BudgetExceeded,
     ClientError,
     Contradiction,
     InsufficientBalance,
@@ -30,6 +31,7 @@ from forebay.client.transport import AsyncClient, Client, Reply
 __all__ = [
     "Answer",
     "AsyncClient",
+    "BudgetExceeded",
     "Client",
     "ClientError",
     "Contradiction",

@@ -7,6 +7,7 @@
         ├── NotValid            400
         ├── NotSignedIn         401
         ├── InsufficientBalance 402
+        │   └── BudgetExceeded      code BUDGET_EXCEEDED: credits are there, a budget doesn't allow it
         ├── NotAllowed          403   code SIGN_IN_AGAIN: a recent sign-in is needed
         ├── NotFound            404   also for what is another team's
         ├── Contradiction       409
@@ -56,6 +57,10 @@ class InsufficientBalance(Refusal):
     """The team's available credits don't suffice; `details` has `required` and `available` in dollars."""
 
 
+class BudgetExceeded(InsufficientBalance):
+    """A budget leaves less than this needs; `details` says which, and who can change it."""
+
+
 class NotAllowed(Refusal):
     """A permission is missing, a recent sign-in, or API access: see `code`."""
 
@@ -95,6 +100,8 @@ def refusal(status: int, body: Any, request: str, retry_after: float) -> ClientE
         return Unintelligible(f"The answer ({status}) is none of Forebay's: is the address right?", request)
     details = body.get("details")
     kind = BY_STATUS.get(status, ServerFailed if status >= 500 else Refusal)
+    if body["code"] == "BUDGET_EXCEEDED":
+        kind = BudgetExceeded
     found = kind(
         body["error"], request, status=status, code=body["code"], details=details if isinstance(details, dict) else {}
     )

@@ -37,6 +37,7 @@ from forebay.domain.people import access, credentials, sessions
 from forebay.domain.people.access import Caller, Credential, Denied, Stranger, Target
 from forebay.domain.people.invitations import InvitationNotYours
 from forebay.errors import BadRequest, Forbidden, ForebayError, NotFound, Unauthenticated, Unavailable
+from forebay.headers import ALWAYS
 from forebay.settings import Settings
 from forebay.storage.database import Database
 from forebay.web import assets, compression, figures
@@ -50,6 +51,8 @@ SLUG = re.compile(r"[a-z0-9-]{1,60}")
 THEMES = ("light", "dark")
 FIELDS = ("email", "password", "name", "code")
 """Of all forms: an error about one of them stands beside it."""
+BESIDE = {"WRONG_CREDENTIALS": ("password", "currentPassword"), "WRONG_CODE": ("code",)}
+"""Errors that name no field, since they say nothing of an account: the field that is to be filled in again."""
 log = logging.getLogger("forebay.pages")
 
 
@@ -98,6 +101,7 @@ def keep(name: str, media_type: str, content: bytes) -> Page:
 def refusal(template: str, error: ForebayError, **values: Any) -> Page:
     """A form again, with the error beside its field, or above the form if it belongs to none."""
     fields = {name: error.sentence for name in FIELDS if isinstance(error.details.get(name), str)}
+    fields = fields or dict.fromkeys(BESIDE.get(error.code, ())[:1], error.sentence)
     headers = {"retry-after": str(error.details["retryAfter"])} if error.status == 429 else {}
     return Page(
         template=template,
@@ -246,7 +250,7 @@ class Frame:
 
     def refused(self, visit: Visit, error: ForebayError) -> Page:
         """Where to go first, or a page that says why not."""
-        here = visit.next or (visit.path if visit.method == "POST" else visit.here)
+        here = visit.next or (visit.quoted_path if visit.method == "POST" else visit.here)
         if visit.method == "POST" and visit.path.startswith("/account"):
             here = HOME
         first = ""
@@ -289,14 +293,9 @@ class Frame:
     def headers(self) -> dict[str, str]:
         """What every page says about itself."""
         targets = " ".join(["'self'", *self.form_targets()])
-        found = {
+        found = ALWAYS | {
             "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
             f"img-src 'self'; form-action {targets}; base-uri 'none'; frame-ancestors 'none'",
-            "referrer-policy": "no-referrer",
-            "x-content-type-options": "nosniff",
-            "x-frame-options": "DENY",
-            "cross-origin-opener-policy": "same-origin",
-            "cross-origin-resource-policy": "same-origin",
             "cache-control": "no-store",
         }
         if self.is_https:

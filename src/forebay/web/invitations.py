@@ -5,7 +5,7 @@ Whoever is signed out signs in or makes an account and comes back here.
 
 from litestar.handlers import HTTPRouteHandler
 
-from forebay.domain.people import invitations
+from forebay.domain.people import invitations, teams
 from forebay.domain.people.invitation_letters import ROLES
 from forebay.domain.people.roles import IN_WORDS, standing
 from forebay.web.frame import START, Frame, Page
@@ -54,11 +54,13 @@ class InvitationPages:
             found = invitations.accept(
                 connection, visit.person, visit.form.get("token", "")[:200], self.frame.secret_key, now=visit.now
             )
+            mine = teams.of_user(connection, visit.person.user_id)
         self.frame.nudge("mails")
         said = f"You belong to {found.team_name} now, as {ROLES[found.role]}."
+        link = next((f"/t/{team.slug}" for team in mine if team.id == found.team_id), START)
         return Page(
             template="message.html",
-            values={"title": "Welcome", "message": said, "link": START, "label": "Go on"},
+            values={"title": "Welcome", "message": said, "link": link, "label": f"Go to {found.team_name}"},
         )
 
     def decline(self, visit: Visit) -> Page:

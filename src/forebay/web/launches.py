@@ -24,7 +24,7 @@ from forebay.domain.machines.volumes import Volume
 from forebay.domain.people.roles import Permission, who_has
 from forebay.errors import BadRequest, Conflict, ForebayError, NotFound
 from forebay.ids import is_id
-from forebay.web import equivalents, terms
+from forebay.web import budgets, equivalents, terms
 from forebay.web.dashboard import Dashboard
 from forebay.web.frame import Page, go
 from forebay.web.launch_forms import OTHER_KEY, filled, given_of, moved, order_of
@@ -89,6 +89,7 @@ class LaunchPages:
                 # What can't be read is said where it stands, and the price is that of the rest.
                 error = error or (wrong if visit.form else None)
                 order = order_of(connection, team_id, given | dict.fromkeys(PRICED_WITHOUT, ""))
+            found = previews.preview(connection, visit.context, order, self.limits(), now=visit.now)
             return self.dashboard.show(
                 visit,
                 connection,
@@ -102,7 +103,8 @@ class LaunchPages:
                     *((key.id, f"{key.name} ({key.fingerprint[7:17]}…)") for key in keys),
                     (OTHER_KEY, "another key, for this machine alone"),
                 ],
-                preview=previews.preview(connection, visit.context, order, self.limits(), now=visit.now),
+                preview=found,
+                budgets=[budgets.Line(each, visit) for each in found.budgets],
                 volumes=self.volumes(connection, visit, offer),
                 actions=terms.ACTIONS,
                 other_key=OTHER_KEY,

@@ -5,6 +5,7 @@ A field that is empty in the form says nothing: the provider's own counts. What 
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
@@ -94,7 +95,7 @@ class OfferOfPlatformPages:
             rows = activity_log.of_platform(connection, which, limit=50)
             return {
                 "found": found,
-                "said": [(each.source, said_in_words(each.terms)) for each in found.said],
+                "terms": [(each.source, said_in_words(each.terms)) for each in found.said],
                 "is_in_file": any(each.source == "file" for each in found.said),
                 "changes": [(row, differences_in_words(row.details or {})) for row in rows],
                 "price_changes": price_changes.of_offer(connection, found.offer.id, most=50),
@@ -122,7 +123,7 @@ class OfferOfPlatformPages:
         """A question about an offer."""
         offer = found.offer
         return Question(
-            title=title.format(offer.name), says=says, verb=verb, back=f"/operator/offers/{offer.id}",
+            title=title.format(offer.name), says=says, verb=verb, back=f"/operator/offers/{quote(offer.id)}",
             back_name=offer.name, kind="offer", object_id=offer.id[:80], fields=fields, is_destructive=is_destructive,
         )  # fmt: skip
 

@@ -10,7 +10,7 @@ from forebay.domain.machines import overview, ssh_keys, usage
 from forebay.domain.machines.usage import By, Use
 from forebay.domain.people import accounts, activity_log
 from forebay.domain.people.roles import Permission
-from forebay.web import doings
+from forebay.web import budgets, doings
 from forebay.web.dashboard import Dashboard, asker
 from forebay.web.frame import Page
 from forebay.web.machines import machine
@@ -44,6 +44,7 @@ class OverviewPages:
                 "people": accounts.names_of(connection, {each.created_by for each in machines}),
                 "is_new": is_new,
                 "has_keys": is_new and bool(ssh_keys.of_team(connection, team_id)),
+                "budgets": budgets.mine(connection, visit),
                 **spending(connection, team_id, visit.now),
                 **self.last_doings(connection, visit),
             }

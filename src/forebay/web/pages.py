@@ -12,6 +12,7 @@ from forebay.web.activity import ActivityPages
 from forebay.web.api_keys import ApiKeyPages
 from forebay.web.auto_top_ups import AutoTopUpPages
 from forebay.web.billing import BillingPages
+from forebay.web.budgets import BudgetPages
 from forebay.web.cards import CardPages
 from forebay.web.cli_sign_ins import CliPages
 from forebay.web.credit_moves import CreditMovePages
@@ -147,4 +148,5 @@ def billing_pages(dashboard: Dashboard) -> list[HTTPRouteHandler]:
         *UsagePages(dashboard).handlers(),
         *StatementPages(dashboard).handlers(),
         *CreditMovePages(dashboard).handlers(),
+        *BudgetPages(dashboard).handlers(),
     ]

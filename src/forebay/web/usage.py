@@ -20,6 +20,7 @@ GROUPS = {
     "day": "Day",
     "gpuType": "GPU type",
     "member": "Member",
+    "apiKey": "API key",
     "deployment": "Deployment",
     "volume": "Volume",
     "label": "Label",
@@ -29,6 +30,7 @@ MOST_DAYS_DRAWN = 92
 NOTHING = {
     "gpuType": "Disks",
     "member": "Nobody's",
+    "apiKey": "By hand",
     "deployment": "No machine",
     "volume": "Machines",
     "label": "Without it",

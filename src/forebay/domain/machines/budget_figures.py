@@ -4,7 +4,7 @@ To the micro-dollar what usage says by member, key and label; beside it what is 
 an hour, and what it comes to by the month's end.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -72,21 +72,13 @@ OF_RESOURCE: Sequence[sa.ColumnElement[Any]] = (
 """Of whom a cost is, as in the usage by member, key and label."""
 
 
-def by_origin(of: sa.FromClause, *figures: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    """SQL: figures of resources, whose `resource_id` the source has, by where they come from: there are few of those,
-    however many machines there are."""
-    source = of.outerjoin(deployments, deployments.c.id == of.c.resource_id)
-    source = source.outerjoin(volumes, volumes.c.id == of.c.resource_id)
-    return sa.select(*OF_RESOURCE, *figures).select_from(source).group_by(*(column.element for column in OF_RESOURCE))
-
-
-def spent_query(team_id: str, month: Month) -> sa.Select[Any]:
+def spent_parts(team_id: str, month: Month) -> sa.Select[Any]:
     """SQL: what was charged of the month, as the usage of it says."""
     of = usage.by_resource(usage.pieces_of(team_id, month.start_at, month.end_at))
-    return by_origin(of, sa.func.sum(of.c.compute_micros + of.c.storage_micros).label("spent_micros"))
+    return part(of, of.c.resource_id, spent_micros=of.c.compute_micros + of.c.storage_micros)
 
 
-def coming_query(team_id: str, month: Month) -> sa.Select[Any]:
+def coming_parts(team_id: str, month: Month) -> sa.Select[Any]:
     """SQL: what is open now, an hour, and from where it is charged to until the month's end."""
     first, last = (sa.literal(int(moment.timestamp()), sa.BigInteger) for moment in (month.start_at, month.end_at))
     started = usage.seconds(segments.c.started_at)
@@ -96,48 +88,50 @@ def coming_query(team_id: str, month: Month) -> sa.Select[Any]:
         found: sa.ColumnElement[int] = segments.c.rate_micros * (moment - started) // SECONDS_PER_HOUR
         return found
 
-    of = (
-        sa.select(
-            segments.c.resource_id,
-            segments.c.rate_micros,
-            sa.case((low < last, charged(last) - charged(low)), else_=0).label("coming_micros"),
-        )
-        .where(segments.c.team_id == team_id, segments.c.ended_at.is_(None))
-        .subquery("open_segments")
-    )
-    figures = (sa.func.sum(of.c[name]).label(name) for name in ("rate_micros", "coming_micros"))
-    return by_origin(of, *figures)
+    coming = sa.case((low < last, charged(last) - charged(low)), else_=0)
+    parts = part(segments, segments.c.resource_id, burn_micros_per_hour=segments.c.rate_micros, coming_micros=coming)
+    return parts.where(segments.c.team_id == team_id, segments.c.ended_at.is_(None))
 
 
-def held_query(team_id: str) -> sa.Select[Any]:
+def held_parts(team_id: str) -> sa.Select[Any]:
     """SQL: what is held and not used up."""
-    of = (
-        sa.select(holds.c.resource_id, holds.c.remaining_micros)
-        .where(holds.c.team_id == team_id, holds.c.released_at.is_(None))
-        .subquery("open_holds")
-    )
-    return by_origin(of, sa.func.sum(of.c.remaining_micros).label("held_micros"))
+    parts = part(holds, holds.c.resource_id, held_micros=holds.c.remaining_micros)
+    return parts.where(holds.c.team_id == team_id, holds.c.released_at.is_(None))
 
 
-def figures_of(connection: Connection, team_id: str, month: Month) -> list[tuple[Origin, Figures]]:
-    """All that the team spends, by where it comes from. PostgreSQL's sums are decimals."""
-    made: tuple[tuple[sa.Select[Any], Callable[[Any], Figures]], ...] = (
-        (spent_query(team_id, month), lambda row: Figures(spent_micros=int(row.spent_micros))),
-        (held_query(team_id), lambda row: Figures(held_micros=int(row.held_micros))),
-        (
-            coming_query(team_id, month),
-            lambda row: Figures(burn_micros_per_hour=int(row.rate_micros), coming_micros=int(row.coming_micros)),
-        ),
-    )
-    found: dict[tuple[str | None, str | None, str | None], Figures] = {}
-    for statement, figures in made:
-        for row in connection.execute(statement):
-            where = (row.created_by, row.api_key_id, row.labels)
-            found[where] = found.get(where, Figures()).plus(figures(row))
-    latest = budget_scopes.latest_keys(connection, {key for _, key, _ in found if key is not None})
+def part(of: sa.FromClause, resource_id: sa.ColumnElement[str], **figures: sa.ColumnElement[int]) -> sa.Select[Any]:
+    """SQL: some figures of resources; the others are 0."""
+    nothing: sa.ColumnElement[int] = sa.literal_column("0", sa.BigInteger)
+    columns: list[sa.ColumnElement[Any]] = [resource_id.label("resource_id")]
+    columns += [figures.get(name, nothing).label(name) for name in Figures.__struct_fields__]
+    return sa.select(*columns).select_from(of)
+
+
+def figures_of(
+    connection: Connection, team_id: str, month: Month, *, with_latest_keys: bool
+) -> list[tuple[Origin, Figures]]:
+    """All that the team spends, by where it comes from: there are few of those, however many machines there are.
+
+    Without `with_latest_keys` keys are as they were. PostgreSQL's sums are decimals.
+    """
+    of = sa.union_all(spent_parts(team_id, month), coming_parts(team_id, month), held_parts(team_id)).subquery("parts")
+    source = of.outerjoin(deployments, deployments.c.id == of.c.resource_id)
+    source = source.outerjoin(volumes, volumes.c.id == of.c.resource_id)
+    sums = (sa.func.sum(of.c[name]).label(name) for name in Figures.__struct_fields__)
+    whose = (column.element for column in OF_RESOURCE)
+    rows = connection.execute(sa.select(*OF_RESOURCE, *sums).select_from(source).group_by(*whose)).all()
+    keys = {row.api_key_id for row in rows if row.api_key_id is not None} if with_latest_keys else set()
+    latest = budget_scopes.latest_keys(connection, keys)
     return [
-        (Origin(person, latest.get(key or ""), msgspec.json.decode(labels) if labels else {}), figures)
-        for (person, key, labels), figures in found.items()
+        (
+            Origin(
+                row.created_by,
+                latest.get(row.api_key_id or "", row.api_key_id),
+                msgspec.json.decode(row.labels) if row.labels else {},
+            ),
+            Figures(*(int(getattr(row, name)) for name in Figures.__struct_fields__)),
+        )
+        for row in rows
     ]
 
 

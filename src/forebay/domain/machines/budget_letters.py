@@ -28,7 +28,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def page(self) -> str:
         """Where its budgets are."""
-        return f"/t/{self.slug}/budgets"
+        return f"/t/{self.slug}/billing/budgets"
 
     def letter(self, subject: str, paragraphs: Sequence[str]) -> LetterTo:
         """A letter with the way to the budgets below it."""

@@ -5,7 +5,7 @@ amount: what was charged, what is held, and what this needs. Asked under the loc
 at once the second sees the first one's hold. What runs may go beyond it, by whatever it costs until it is stopped.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -111,13 +111,13 @@ class BudgetExceeded(ForebayError):
     def __init__(self, standing: Standing, needed_micros: int) -> None:
         budget, figures = standing.budget, standing.figures
         is_team = budget.scope is Scope.team
-        who = who_has(Permission.set_team_budget if is_team else Permission.set_budgets)
+        self.who_can = who_has(Permission.set_team_budget if is_team else Permission.set_budgets)
         held = f", {to_the_cent(figures.held_micros)} is held for launches" if figures.held_micros else ""
         super().__init__(
             f"{standing.called[0].upper()}{standing.called[1:]} doesn't allow this: of "
             f"{to_the_cent(budget.amount_micros)} for this month {to_the_cent(standing.spent_micros)} is spent{held}, "
             f"and this needs {to_the_cent(needed_micros)}. It begins anew on {standing.month.end_at:%-d %B}. "
-            f"Who can change it: {', '.join(who)}.",
+            f"Who can change it: {', '.join(self.who_can)}.",
             details={
                 "budget": {"id": budget.id, "scope": str(budget.scope), "key": budget.subject, "name": standing.name},
                 "amount": to_dollars(budget.amount_micros),
@@ -125,7 +125,7 @@ class BudgetExceeded(ForebayError):
                 "held": to_dollars(figures.held_micros),
                 "required": to_dollars(needed_micros),
                 "resetsAt": f"{standing.month.end_at:%Y-%m-%dT%H:%M:%SZ}",
-                "whoCanChange": who,
+                "whoCanChange": self.who_can,
             },
         )
 
@@ -140,14 +140,15 @@ def stand(connection: Connection, team_id: str, wanted: Sequence[Budget], *, now
     if not wanted:
         return []
     month = month_of(now)
-    parts = figures_of(connection, team_id, month)
-    named = budget_scopes.names(connection, wanted)
+    has_keys = any(budget.scope is Scope.api_key for budget in wanted)
+    parts = figures_of(connection, team_id, month, with_latest_keys=has_keys)
+    subjects = budget_scopes.subjects(connection, wanted)
     latest = latest_subjects(connection, wanted)
     return [
         Standing(
             budget=budget.in_month(month),
-            name=named[budget.id],
-            person=budget_scopes.person_of(connection, budget.scope, budget.subject),
+            name=subjects[budget.id].name,
+            person=subjects[budget.id].person,
             month=month,
             figures=total(figures for origin, figures in parts if origin.is_of(budget.scope, latest[budget.id])),
         )
@@ -165,9 +166,13 @@ def latest_subjects(connection: Connection, wanted: Sequence[Budget]) -> dict[st
 # What is refused.
 
 
-def holding(connection: Connection, context: TeamContext, *, now: datetime) -> list[Standing]:
-    """How the budgets stand that are about what the caller launches without labels, whatever they do at their limit."""
-    wanted = concerned(connection, budgets.of_team(connection, context.team_id), origin_of(connection, context))
+def holding(
+    connection: Connection, context: TeamContext, labels: Mapping[str, str] | None = None, *, now: datetime
+) -> list[Standing]:
+    """How the budgets stand that are about what the caller launches with these labels, whatever they do at their
+    limit."""
+    origin = origin_of(connection, context, labels)
+    wanted = concerned(connection, budgets.of_team(connection, context.team_id), origin)
     return stand(connection, context.team_id, wanted, now=now)
 
 
@@ -177,24 +182,12 @@ def concerned(connection: Connection, there: Sequence[Budget], origin: Origin) -
     return [budget for budget in there if origin.is_of(budget.scope, subjects[budget.id])]
 
 
-def refuse(
-    connection: Connection,
-    team_id: str,
-    origin: Origin,
-    needed_micros: int,
-    *,
-    now: datetime,
-    only: Collection[Scope] = tuple(Scope),
-) -> None:
-    """Raise BudgetExceeded where so much more would lead a budget that blocks, of these scopes, beyond its amount.
+def refuse(connection: Connection, team_id: str, origin: Origin, needed_micros: int, *, now: datetime) -> None:
+    """Raise BudgetExceeded where so much more would lead a budget that blocks beyond its amount: the team's first.
 
     The caller has the lock of the team's account, where it matters.
     """
-    there = [
-        budget
-        for budget in budgets.of_team(connection, team_id)
-        if budget.at_limit is not AtLimit.notify and budget.scope in only
-    ]
+    there = [budget for budget in budgets.of_team(connection, team_id) if budget.at_limit is not AtLimit.notify]
     for standing in stand(connection, team_id, concerned(connection, there, origin), now=now):
         reached = standing.spent_micros + standing.figures.held_micros + needed_micros
         if standing.is_used_up or reached > standing.budget.amount_micros:

@@ -4,7 +4,7 @@ There is one list of checks. A launch stops at the first that says no, under loc
 through all of them and locks nothing (`previews.py`). No check has an effect.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,13 +14,13 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay.domain.machines import budgets, offers, prices, schedules, ssh_keys, volume_attachments, volumes
+from forebay.domain.machines.budgets import BudgetExceeded
 from forebay.domain.machines.deployments import Limits, check_labels, check_name, hold_micros, refuse_frozen
 from forebay.domain.machines.offers import Offer
 from forebay.domain.machines.prices import Price
 from forebay.domain.machines.schedules import Terms
 from forebay.domain.money import holds, ledger
 from forebay.domain.money.amounts import charge_micros
-from forebay.domain.money.budget_scopes import Scope
 from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission, who_has
 from forebay.errors import BadRequest, ForebayError, NotFound, RateLimitExceeded
@@ -262,22 +262,11 @@ def check_credits(connection: Connection, wish: Wish) -> None:
         holds.refuse_unavailable(connection, wish.context.team_id, wish.hold_micros)
 
 
-def check_team_budget(connection: Connection, wish: Wish) -> None:
-    """Raise BudgetExceeded where the team's budget blocks, and leaves less than what is to be held."""
-    refuse_beyond(connection, wish, (Scope.team,))
-
-
 def check_budgets(connection: Connection, wish: Wish) -> None:
-    """The same for the budgets of the person, the key and the labels."""
-    refuse_beyond(connection, wish, (Scope.member, Scope.api_key, Scope.label))
-
-
-def refuse_beyond(connection: Connection, wish: Wish, scopes: Collection[Scope]) -> None:
-    """Raise BudgetExceeded where a budget of these scopes doesn't allow the launch."""
+    """Raise BudgetExceeded where a budget that blocks leaves less than what is to be held."""
     if wish.offer is not None:
         origin = budgets.origin_of(connection, wish.context, wish.order.labels)
-        team_id = wish.context.team_id
-        budgets.refuse(connection, team_id, origin, wish.hold_micros, now=wish.now, only=scopes)
+        budgets.refuse(connection, wish.context.team_id, origin, wish.hold_micros, now=wish.now)
 
 
 def check_stock(connection: Connection, wish: Wish) -> None:
@@ -302,7 +291,6 @@ CHECKS: tuple[tuple[Callable[[Connection, Wish], None], list[str]], ...] = (
     (check_key, who_has(Permission.manage_ssh_keys)),
     (check_volumes, who_has(Permission.manage_volumes)),
     (check_credits, who_has(Permission.manage_billing)),
-    (check_team_budget, who_has(Permission.set_team_budget)),
     (check_budgets, who_has(Permission.set_budgets)),
     (check_stock, OPERATOR),
 )
@@ -331,6 +319,8 @@ def refusals(connection: Connection, wish: Wish) -> list[Refusal]:
     for check, who_can in CHECKS:
         try:
             check(connection, wish)
+        except BudgetExceeded as error:
+            found.append(refusal(error, error.who_can))
         except ForebayError as error:
             found.append(refusal(error, who_can))
     return found

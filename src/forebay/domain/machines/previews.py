@@ -3,13 +3,14 @@
 Nothing is written and nothing locked, so a preview is what is so at this moment, no promise.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 from sqlalchemy import Connection
 
 from forebay.domain.machines import budgets, offers, orders, volumes
+from forebay.domain.machines.budgets import Standing
 from forebay.domain.machines.deployments import Limits
 from forebay.domain.machines.offers import SPOT, Offer
 from forebay.domain.machines.orders import Order, Refusal, Wish
@@ -17,7 +18,7 @@ from forebay.domain.machines.planned_ends import End, Plan, Reason
 from forebay.domain.money import auto_top_ups, outlook
 from forebay.domain.money.amounts import SECONDS_PER_HOUR, charge_micros, to_the_cent
 from forebay.domain.money.auto_top_ups import COOLDOWN, Policy
-from forebay.domain.money.budgets import AtLimit, of_team
+from forebay.domain.money.budgets import AtLimit
 from forebay.domain.money.metering import Cost
 from forebay.domain.money.outlook import Outlook, counted, lasting
 from forebay.domain.people.access import TeamContext
@@ -56,6 +57,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     """The end that the order plans, if it ran from this second on and all of the time."""
     warnings: list[Warning]
     refusals: list[Refusal]
+    budgets: list[Standing]
+    """Those that hold for it."""
 
 
 def preview(connection: Connection, context: TeamContext, order: Order, limits: Limits, *, now: datetime) -> Preview:
@@ -70,6 +73,7 @@ def preview(connection: Connection, context: TeamContext, order: Order, limits: 
         burn_micros_per_hour=before.burn_micros_per_hour + rate,
     )
     end = planned_end(wish)
+    holding = budgets.holding(connection, context, order.labels, now=now)
     return Preview(
         offer=offer,
         in_stock=0 if offer is None else offers.in_stock(connection, offer),
@@ -82,8 +86,9 @@ def preview(connection: Connection, context: TeamContext, order: Order, limits: 
         after=after,
         first_terminable_at=None if offer is None else now + timedelta(minutes=minutes),
         end=end,
-        warnings=[] if offer is None else list(warnings(connection, wish, offer, after, end)),
+        warnings=[] if offer is None else list(warnings(connection, wish, offer, after, end, holding)),
         refusals=orders.refusals(connection, wish),
+        budgets=holding,
     )
 
 
@@ -101,7 +106,9 @@ def planned_end(wish: Wish) -> End | None:
     ).end
 
 
-def warnings(connection: Connection, wish: Wish, offer: Offer, after: Outlook, end: End | None) -> Iterator[Warning]:
+def warnings(
+    connection: Connection, wish: Wish, offer: Offer, after: Outlook, end: End | None, holding: Sequence[Standing]
+) -> Iterator[Warning]:
     """Whatever is no refusal and still worth knowing."""
     if end is not None:
         why = "as planned" if end.reason is Reason.time else "when it has cost what it may"
@@ -128,7 +135,7 @@ def warnings(connection: Connection, wish: Wish, offer: Offer, after: Outlook, e
     seconds = after.runway_seconds
     if seconds is not None and seconds <= SHORT_SECONDS and after.balance_micros > 0:
         yield Warning("SHORT_RUNWAY", f"With this machine the team's credits last {lasting(seconds)}.")
-    yield from budget_warnings(connection, wish)
+    yield from budget_warnings(wish, holding)
     left, wait = orders.creations_left(connection, wish)
     if left == 1:
         yield Warning("LAST_LAUNCH", f"After this you can't launch another one for {lasting(wait)}.")
@@ -136,11 +143,9 @@ def warnings(connection: Connection, wish: Wish, offer: Offer, after: Outlook, e
         yield from auto_top_up_warnings(connection, wish, after)
 
 
-def budget_warnings(connection: Connection, wish: Wish) -> Iterator[Warning]:
+def budget_warnings(wish: Wish, holding: Sequence[Standing]) -> Iterator[Warning]:
     """Which budgets this machine would use up before the month is over, and what would happen then."""
-    origin, team_id = budgets.origin_of(connection, wish.context, wish.order.labels), wish.context.team_id
-    wanted = budgets.concerned(connection, of_team(connection, team_id), origin)
-    for standing in budgets.stand(connection, team_id, wanted, now=wish.now):
+    for standing in holding:
         burn = standing.figures.burn_micros_per_hour + (0 if wish.price is None else wish.price.rate_micros)
         seconds = 0 if burn == 0 else standing.remaining_micros * SECONDS_PER_HOUR // burn
         if burn == 0 or standing.is_used_up or wish.now + timedelta(seconds=seconds) >= standing.month.end_at:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from enum import StrEnum
 from typing import Any, Protocol
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
@@ -63,23 +64,38 @@ class Scoped(Protocol):
     def subject(self) -> str: ...
 
 
-def names(connection: Connection, found: Collection[Scoped]) -> dict[str, str]:
-    """What each budget is called, by its id: `Ada`, the key's name, `project=x`; `all of the team`."""
+class Subject(msgspec.Struct, frozen=True):
+    """Whose spending it is."""
 
-    def subjects(scope: Scope) -> list[str]:
+    name: str
+    """`Ada`, the key's name, `project=x`; `the whole team`."""
+    person: str | None
+    """The member, or whoever has the key; None: nobody in particular."""
+
+
+def subjects(connection: Connection, found: Collection[Scoped]) -> dict[str, Subject]:
+    """Whose each budget is, by its id."""
+
+    def those(scope: Scope) -> list[str]:
         return sorted({budget.subject for budget in found if budget.scope is scope})
 
-    people = sa.select(users.c.id, users.c.name).where(users.c.id.in_(subjects(Scope.member)))
-    keys = sa.select(api_keys.c.id, api_keys.c.name).where(api_keys.c.id.in_(subjects(Scope.api_key)))
-    known = {row.id: str(row.name) for statement in (people, keys) for row in connection.execute(statement)}
+    known: dict[str, Subject] = {}
+    if people := those(Scope.member):
+        rows = connection.execute(sa.select(users.c.id, users.c.name).where(users.c.id.in_(people)))
+        known |= {row.id: Subject(row.name, row.id) for row in rows}
+    if keys := those(Scope.api_key):
+        columns = (api_keys.c.id, api_keys.c.name, api_keys.c.user_id)
+        rows = connection.execute(sa.select(*columns).where(api_keys.c.id.in_(keys)))
+        known |= {row.id: Subject(row.name, row.user_id) for row in rows}
+    team = Subject("the whole team", None)
     return {
-        budget.id: "all of the team" if budget.scope is Scope.team else known.get(budget.subject, budget.subject)
+        budget.id: team if budget.scope is Scope.team else known.get(budget.subject, Subject(budget.subject, None))
         for budget in found
     }
 
 
 def person_of(connection: Connection, scope: Scope, subject: str) -> str | None:
-    """Whose spending it is: the member, or whoever has the key; None: nobody's in particular."""
+    """The member, or whoever has the key; None: nobody in particular."""
     if scope is Scope.member:
         return subject
     if scope is Scope.api_key:

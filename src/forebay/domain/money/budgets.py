@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from forebay import ids
 from forebay.domain.money import ledger
 from forebay.domain.money.amounts import MICROS_PER_CENT, MICROS_PER_DOLLAR, to_dollars
-from forebay.domain.money.budget_scopes import Scope, demand, is_label, latest_keys, names, reaches
+from forebay.domain.money.budget_scopes import Scope, demand, is_label, latest_keys, reaches, subjects
 from forebay.domain.people import activity, teams
 from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission
@@ -258,7 +258,7 @@ def record(
     connection: Connection, context: TeamContext | None, verb: str, budget: Budget, *, now: datetime, **more: Any
 ) -> None:
     """A row in the team's activity, by the caller or Forebay itself."""
-    name = names(connection, [budget])[budget.id]
+    name = subjects(connection, [budget])[budget.id].name
     activity.record(
         connection,
         None if context is None else context.caller,
