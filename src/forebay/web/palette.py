@@ -47,10 +47,10 @@ class PalettePages:
             for path, name, needed in ACTIONS
             if ("GET", f"/t/{{slug}}{path}") in there and may(needed)
         ]
+        found += [entry("Machine", row[NAME], f"{base}/deployments/{row[ID]}", row[STATUS]) for row in machines]
         found += [
             entry("Template", each.name, f"{base}/deploy/new?template={each.id}", each.offer_id) for each in saved
         ]
-        found += [entry("Machine", row[NAME], f"{base}/deployments/{row[ID]}", row[STATUS]) for row in machines]
         found += [entry("Team", team.name, f"/t/{team.slug}") for team in mine]
         found.append(entry("Action", "Create a team", "/teams/new"))
         return Page(json={"entries": found})
