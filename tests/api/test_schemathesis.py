@@ -44,7 +44,8 @@ def configuration(cloud: Cloud, pat: Person) -> str:
             "include-method = ['GET', 'POST', 'PATCH']",
             f"parameters = {{ 'path.volume_id' = '{cloud.volume(pat)['id']}' }}",
             "[[operations]]",
-            "include-path-regex = '^/api/teams/.team_id.(/(billing|usage|transactions|statements|credit-moves).*)?$'",
+            "include-path-regex = "
+            "'^/api/teams/.team_id.(/(billing|usage|transactions|statements|credit-moves|templates).*)?$'",
             f"parameters = {{ 'path.team_id' = '{pat.team}' }}",
         ]
     )

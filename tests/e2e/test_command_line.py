@@ -331,16 +331,18 @@ def money(server: Cloud, person: Terminal) -> None:
 
 
 def saved(person: Terminal) -> None:
-    """Launches that are saved, and what launching from one would come to."""
-    words = ("local-cpu-small", "--name", "train-{n}", "--label", "project=x")
-    assert "Nightly is saved" in person.types("templates", "save", "Nightly", *words)
-    assert "called 'Nightly' already" in person.types("templates", "save", "nightly", *words, status=1)
-    assert "local-cpu-small" in person.types("templates")
-    assert "Nightly" in person.types("templates", "list")
-    assert "train-{n}" in person.types("templates", "show", "nightly")
-    assert "is Weekly from now on" in person.types("templates", "rename", "nightly", "Weekly")
-    assert "In stock" in person.types("deploy", "--template", "weekly", "--preview")
-    assert "is deleted" in person.types("templates", "delete", "weekly", answer="y")
+    """Launches that the team of the simulation has saved; their offers are gone by now."""
+    farm = ("--team", "render-farm-simulation")
+    assert "There is no offer 'local-cpu-small'" in person.types("templates", "save", "x", "local-cpu-small", status=1)
+    assert "offer gone" in person.types("templates", *farm)
+    assert "Nightly render" in person.types("templates", "list", *farm)
+    assert "is not on the list any more" in person.types("templates", "show", "nightly render", *farm)
+    ended = person.json("deployments", "list", "--status", "inactive", *farm)[0]["id"]
+    assert "Weekly is saved" in person.types("templates", "save", "Weekly", "--from", ended, *farm)
+    assert "called 'Weekly' already" in person.types("templates", "save", "weekly", "--from", ended, *farm, status=1)
+    assert "is Monthly from now on" in person.types("templates", "rename", "weekly", "Monthly", *farm)
+    assert "Nothing can be launched now" in person.types("deploy", "--template", "monthly", *farm, status=1)
+    assert "is deleted" in person.types("templates", "delete", "monthly", *farm, answer="y")
 
 
 def news(person: Terminal) -> None:

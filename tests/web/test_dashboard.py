@@ -220,7 +220,7 @@ def test_the_activity_names_the_machines(cloud: Cloud, stage: Stage) -> None:
 def test_what_the_palette_finds(cloud: Cloud, stage: Stage) -> None:
     found = with_session(cloud, stage.olga).get("/t/vision-lab/palette").json()["entries"]
     kinds = {entry["kind"] for entry in found}
-    assert kinds == {"Page", "Action", "Machine", "Team"}
+    assert kinds == {"Page", "Action", "Machine", "Template", "Team"}
     assert {"Overview", "llm-pretraining", "Speech Group"} <= {entry["name"] for entry in found}
     assert all(entry["address"].startswith("/") for entry in found)
 

@@ -67,6 +67,8 @@ def test_what_is_filled_in_is_saved_opened_replaced_renamed_and_deleted(cloud: C
     holds(browser.page, "Nightly <b> is replaced.")
     assert [each["labels"] for each in templates(cloud, pat)] == [{"a": "b"}]
 
+    entries = browser.get(f"{base}/palette").json()["entries"]
+    assert [each["name"] for each in entries if each["kind"] == "Template"] == ["Nightly <b>"]
     holds(browser.get(f"{base}/deploy"), "Nightly <b>", "$3.60", "never", f"?template={template['id']}")
     opened = browser.get(f"{form}?template={template['id']}")
     holds(opened, "From the template", 'value="train-{n}"', "train-1", "a=b", "8888, 6006", "- git", "Replace “Nightly")

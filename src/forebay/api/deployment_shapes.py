@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from forebay.api.envelope import Input, Wire, encoder, iso
 from forebay.domain.machines import overview
+from forebay.domain.machines.shell_words import ssh_command
 
 Encoding = Literal["", "b64", "gzip", "gz+b64"]
 FileMode = Annotated[str, msgspec.Meta(pattern=r"^(0?[0-7]{3,4})?$")]
@@ -279,7 +280,7 @@ def to_wire(row: Sequence[Any], now: int) -> Deployment:
         vcpus=vcpus,
         memory=memory,
         storage=storage,
-        ssh_command=None if address is None else f"ssh -p {port} {user}@{address}",
+        ssh_command=None if address is None else ssh_command(user, address, port),
         ssh_port=port,
         ports=[] if ports == "[]" else msgspec.json.decode(ports),
         port_forwards=[] if forwards == "[]" else msgspec.json.decode(forwards, type=list[PortForward]),

@@ -22,6 +22,7 @@ from forebay import __version__
 from forebay.api.door import Door
 from forebay.api.envelope import encoder
 from forebay.domain.machines import alerts, capacity, orphans, provider_states
+from forebay.headers import PRIVATE
 from forebay.storage.tables import accounts, cycles, deployments, segments
 
 
@@ -145,19 +146,17 @@ def build(door: Door) -> list[HTTPRouteHandler]:
 
     async def healthz() -> ASGIResponse:
         status, body = await asyncio.get_running_loop().run_in_executor(door.executor, health, door)
-        return ASGIResponse(
-            body=body, status_code=status, media_type="application/json", headers={"cache-control": "no-store"}
-        )
+        return ASGIResponse(body=body, status_code=status, media_type="application/json", headers=PRIVATE)
 
     async def metrics(request: Request[Any, Any, State]) -> ASGIResponse:
         if not may_read(request, door.services.settings.metrics_token):
-            return ASGIResponse(body=b"not found\n", status_code=404, media_type="text/plain")
+            return ASGIResponse(body=b"not found\n", status_code=404, media_type="text/plain", headers=PRIVATE)
         from prometheus_client import CollectorRegistry, generate_latest
 
         registry = CollectorRegistry(auto_describe=False)
         registry.register(Figures(door))
         body = await asyncio.get_running_loop().run_in_executor(door.executor, generate_latest, registry)
-        return ASGIResponse(body=body, media_type="text/plain; version=0.0.4; charset=utf-8")
+        return ASGIResponse(body=body, media_type="text/plain; version=0.0.4; charset=utf-8", headers=PRIVATE)
 
     return [
         HTTPRouteHandler("/healthz", http_method=["GET", "HEAD"], name="healthz")(healthz),

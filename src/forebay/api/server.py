@@ -72,6 +72,7 @@ from forebay.api.door import Door
 from forebay.api.envelope import encoder, refusal
 from forebay.api.route import ROUTES, Route
 from forebay.errors import BadRequest, BodyTooLarge, ForebayError, MethodNotAllowed, NotFound
+from forebay.headers import PRIVATE
 
 NOUNS = (
     activity,
@@ -213,10 +214,7 @@ class Answer:
 
 
 JSON = (b"content-type", b"application/json")
-COMMON_HEADERS = (
-    (b"cache-control", b"no-store"),
-    (b"x-content-type-options", b"nosniff"),
-)
+COMMON_HEADERS = tuple((name.encode(), value.encode()) for name, value in PRIVATE.items())
 
 
 def handler(route: Route, door: Door, proxies: Proxies) -> HTTPRouteHandler:
@@ -267,7 +265,7 @@ def document_handler(door: Door) -> HTTPRouteHandler:
 
 def options_handler(path: str, methods: Sequence[str]) -> HTTPRouteHandler:
     """What can be done with a path, and nothing about anything in it."""
-    allowed = {"allow": ", ".join(sorted({*methods, "OPTIONS"}))}
+    allowed = {**PRIVATE, "allow": ", ".join(sorted({*methods, "OPTIONS"}))}
 
     async def endpoint() -> Response[None]:
         return Response(None, status_code=204, headers=allowed)
@@ -287,12 +285,11 @@ def on_http_error(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     else:
         found = ForebayError("Something went wrong on our side. Nothing was changed.")
     status, headers, payload = refusal(found)
-    common = {name.decode(): value.decode() for name, value in (JSON, *COMMON_HEADERS)}
     return Response(
         payload,
         status_code=status,
         media_type="application/json",
-        headers={**common, **dict(error.headers or {}), **headers},
+        headers={**PRIVATE, "content-type": "application/json", **dict(error.headers or {}), **headers},
     )
 
 

@@ -22,6 +22,7 @@ MOST_COUNTED = 10_000
 NOUNS = {
     "": "Everything",
     "deployment.": "Machines",
+    "template.": "Templates",
     "ssh-key.": "SSH keys",
     "volume.": "Volumes",
     "member.": "Members",

@@ -18,6 +18,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 from markupsafe import Markup
 
+from forebay.headers import NO_PAGE
+
 FOLDER = Path(__file__).parent / "static"
 KINDS = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 FOR_A_YEAR, FOR_AN_HOUR = "public, max-age=31536000, immutable", "public, max-age=3600"
@@ -80,9 +82,8 @@ def handler(asset: Asset) -> HTTPRouteHandler:
     """An asset as it is, compressed for those who take it so."""
 
     async def endpoint(request: Request[Any, Any, State]) -> ASGIResponse:
-        headers = {
+        headers = NO_PAGE | {
             "cache-control": FOR_A_YEAR if request.query_params.get("v") == asset.mark else FOR_AN_HOUR,
-            "x-content-type-options": "nosniff",
             "vary": "accept-encoding",
         }
         body = asset.body

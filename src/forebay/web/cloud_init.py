@@ -64,7 +64,11 @@ def written(facts: Mapping[str, Any]) -> str:
         "runcmd": facts.get("runcmd"),
     }
     found = {name: value for name, value in asked.items() if value}
-    return f"{HEADER}\n{yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=1000)}"
+    text = yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=1000)
+    if not text.replace("\n", "").isprintable():
+        # What can't be seen is spelled out: some of it is a line's end to YAML, or turns the text around.
+        text = yaml.safe_dump(found, sort_keys=False, allow_unicode=False, width=1000)
+    return f"{HEADER}\n{text}"
 
 
 class Plain(yaml.SafeLoader):

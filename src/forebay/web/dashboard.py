@@ -47,6 +47,8 @@ NAVIGATION = (
     ("/settings", "Settings", "settings"),
 )
 """Path, name and sign of each page group, in their order."""
+UNSEEN = frozenset(("offerId", "instanceType", "deploymentId", "clientKey", "once", "next"))
+"""Fields that nobody fills in: an error about one of them stands above the form."""
 OPERATOR = "/operator"
 """Where the pages of operators are: beside the teams, since operators belong to none by that."""
 NOTHING = Outlook(balance_micros=0, held_micros=0, burn_micros_per_hour=0)
@@ -258,6 +260,6 @@ def errors_of(error: ForebayError, visit: Visit) -> dict[str, str]:
     """The error beside the fields of the form that it is about; none: it stands above the form."""
     found = {}
     for name, reason in error.details.items():
-        if name in visit.form and isinstance(reason, str):
+        if name in visit.form and name not in UNSEEN and isinstance(reason, str):
             found[name] = reason[:1].upper() + reason[1:] if " " in reason else error.sentence
     return found or {name: error.sentence for name in BESIDE.get(error.code, ())[-1:] if name in visit.form}

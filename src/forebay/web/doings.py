@@ -1,5 +1,7 @@
 """The activity on pages: in the words of the domain, and with a way to what it was done to."""
 
+from urllib.parse import quote
+
 from forebay.domain.people.activity_log import Row
 from forebay.domain.people.activity_words import about, sentence
 
@@ -12,4 +14,4 @@ PLACES = {"deployment": "deployments"}
 def place(row: Row) -> str:
     """The page of what it was done to, behind the team's address; empty if it has none."""
     folder = PLACES.get(row.object_type or "")
-    return f"/{folder}/{row.object_id}" if folder and row.object_id else ""
+    return f"/{folder}/{quote(row.object_id)}" if folder and row.object_id else ""

@@ -1,11 +1,11 @@
 """The launch that a form describes, as a program would ask for it: to copy, and to automate what was tried by hand."""
 
 import json
-import shlex
 from typing import Any
 
 from forebay.domain.machines.offers import SPOT
 from forebay.domain.machines.orders import Order
+from forebay.domain.machines.shell_words import is_plain, quoted
 from forebay.domain.money.amounts import in_words, to_dollars
 from forebay.web.cloud_init import written
 
@@ -41,16 +41,21 @@ def body_of(order: Order, team_id: str) -> dict[str, Any]:
 
 def curl(order: Order, team_id: str, public_url: str) -> str:
     """For a shell; the key is in `$FOREBAY_API_KEY`."""
-    body = json.dumps(body_of(order, team_id), indent=2, ensure_ascii=False)
+    body = spelled(json.dumps(body_of(order, team_id), indent=2, ensure_ascii=False))
     return "\n".join(
         [
-            f"curl {shlex.quote(f'{public_url}/api/deployments')} \\",
+            f"curl {quoted(f'{public_url}/api/deployments')} \\",
             '  -H "Authorization: Bearer $FOREBAY_API_KEY" \\',
             "  -H 'Content-Type: application/json' \\",
             '  -H "Idempotency-Key: $(uuidgen)" \\',
-            f"  -d {shlex.quote(body)}",
+            f"  -d {quoted(body)}",
         ]
     )
+
+
+def spelled(document: str) -> str:
+    """JSON, in which what can't be seen is spelled out."""
+    return "".join(letter if is_plain(letter) else json.dumps(letter)[1:-1] for letter in document)
 
 
 def command(order: Order, team_id: str, public_url: str) -> str:
@@ -65,7 +70,7 @@ def command(order: Order, team_id: str, public_url: str) -> str:
     if order.ssh_key_id:
         words += ["--ssh-key", order.ssh_key_id]
     elif order.ssh_public_key:
-        lines.append(f"printf '%s\\n' {shlex.quote(order.ssh_public_key)} > machine.pub")
+        lines.append(f"printf '%s\\n' {quoted(order.ssh_public_key)} > machine.pub")
         words += ["--ssh-key", "machine.pub"]
     for name, value in order.labels.items():
         words += ["--label", f"{name}={value}"]
@@ -74,7 +79,7 @@ def command(order: Order, team_id: str, public_url: str) -> str:
     for port in order.ports:
         words += ["--port", str(port)]
     if order.cloud_init is not None:
-        lines.append(f"printf '%s' {shlex.quote(written(order.cloud_init))} > cloud-init.yaml")
+        lines.append(f"printf '%s' {quoted(written(order.cloud_init))} > cloud-init.yaml")
         words += ["--cloud-init", "cloud-init.yaml"]
     if terms.terminate_at is not None:
         words += ["--terminate-at", f"{terms.terminate_at:%Y-%m-%dT%H:%M:%SZ}"]
@@ -84,7 +89,7 @@ def command(order: Order, team_id: str, public_url: str) -> str:
         words += ["--auto-stop", str(terms.auto_stop_minutes)]
     if terms.auto_stop_minutes is not None and terms.auto_stop_action is not None:
         words += ["--auto-stop-action", terms.auto_stop_action]
-    return "\n".join([*lines, shlex.join(words)])
+    return "\n".join([*lines, " ".join(map(quoted, words))])
 
 
 def python(order: Order, team_id: str, public_url: str) -> str:

@@ -37,6 +37,7 @@ from forebay.domain.people import access, credentials, sessions
 from forebay.domain.people.access import Caller, Credential, Denied, Stranger, Target
 from forebay.domain.people.invitations import InvitationNotYours
 from forebay.errors import BadRequest, Forbidden, ForebayError, NotFound, Unauthenticated, Unavailable
+from forebay.headers import ALWAYS
 from forebay.settings import Settings
 from forebay.storage.database import Database
 from forebay.web import assets, compression, figures
@@ -249,7 +250,7 @@ class Frame:
 
     def refused(self, visit: Visit, error: ForebayError) -> Page:
         """Where to go first, or a page that says why not."""
-        here = visit.next or (visit.path if visit.method == "POST" else visit.here)
+        here = visit.next or (visit.quoted_path if visit.method == "POST" else visit.here)
         if visit.method == "POST" and visit.path.startswith("/account"):
             here = HOME
         first = ""
@@ -292,14 +293,9 @@ class Frame:
     def headers(self) -> dict[str, str]:
         """What every page says about itself."""
         targets = " ".join(["'self'", *self.form_targets()])
-        found = {
+        found = ALWAYS | {
             "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
             f"img-src 'self'; form-action {targets}; base-uri 'none'; frame-ancestors 'none'",
-            "referrer-policy": "no-referrer",
-            "x-content-type-options": "nosniff",
-            "x-frame-options": "DENY",
-            "cross-origin-opener-policy": "same-origin",
-            "cross-origin-resource-policy": "same-origin",
             "cache-control": "no-store",
         }
         if self.is_https:

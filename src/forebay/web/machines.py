@@ -8,6 +8,7 @@ import msgspec
 
 from forebay.domain.machines import overview
 from forebay.domain.machines.deployments import ACTIVE, Status
+from forebay.domain.machines.shell_words import ssh_command
 
 TONES = {
     Status.deploying: "calm",
@@ -119,7 +120,7 @@ def machine(row: Sequence[Any], now: int) -> Machine:
         status=Status(status),
         labels=LABELS.decode(labels) if labels else {},
         port_forwards=FORWARDS.decode(forwards) if forwards else [],
-        ssh_command=f"ssh -p {port} {user}@{host}" if host else "",
+        ssh_command=ssh_command(user, host, port) if host else "",
         error=error or "",
         accrued_micros=overview.accrued_micros(int(charged_micros or 0), rate_micros, began_at, paid_micros, now),
     )

@@ -5,6 +5,7 @@ A field that is empty in the form says nothing: the provider's own counts. What 
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
@@ -122,7 +123,7 @@ class OfferOfPlatformPages:
         """A question about an offer."""
         offer = found.offer
         return Question(
-            title=title.format(offer.name), says=says, verb=verb, back=f"/operator/offers/{offer.id}",
+            title=title.format(offer.name), says=says, verb=verb, back=f"/operator/offers/{quote(offer.id)}",
             back_name=offer.name, kind="offer", object_id=offer.id[:80], fields=fields, is_destructive=is_destructive,
         )  # fmt: skip
 

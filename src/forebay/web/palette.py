@@ -1,8 +1,8 @@
-"""What the search palette finds: pages, actions, the person's teams, the team's machines."""
+"""What the search palette finds: pages, actions, the person's teams, the team's machines and templates."""
 
 from litestar.handlers import HTTPRouteHandler
 
-from forebay.domain.machines import overview
+from forebay.domain.machines import launch_templates, overview
 from forebay.domain.people import teams
 from forebay.domain.people.roles import Permission
 from forebay.web.dashboard import NAVIGATION, OPERATOR, Dashboard, asker
@@ -37,6 +37,7 @@ class PalettePages:
         with self.dashboard.read() as connection:
             mine = teams.of_user(connection, visit.person.user_id)
             machines = overview.listed(connection, context.team_id, most=MOST_MACHINES)
+            saved = launch_templates.listed(connection, context.team_id) if may(Permission.launch) else []
         pages = [(path, name) for path, name, _ in NAVIGATION]
         found = [entry("Page", name, f"{base}{path}") for path, name in pages if ("GET", f"/t/{{slug}}{path}") in there]
         if visit.person.is_operator:
@@ -45,6 +46,9 @@ class PalettePages:
             entry("Action", name, f"{base}{path}")
             for path, name, needed in ACTIONS
             if ("GET", f"/t/{{slug}}{path}") in there and may(needed)
+        ]
+        found += [
+            entry("Template", each.name, f"{base}/deploy/new?template={each.id}", each.offer_id) for each in saved
         ]
         found += [entry("Machine", row[NAME], f"{base}/deployments/{row[ID]}", row[STATUS]) for row in machines]
         found += [entry("Team", team.name, f"/t/{team.slug}") for team in mine]

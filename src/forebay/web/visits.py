@@ -67,10 +67,15 @@ class Visit(msgspec.Struct, kw_only=True):
         return self.team
 
     @property
+    def quoted_path(self) -> str:
+        """The path of the visited page as it stands in an address: ids that others chose may hold anything."""
+        return quote(self.path)
+
+    @property
     def here(self) -> str:
         """The visited page as a path, with its query; empty if that is no path to be sent to."""
         query = "&".join(f"{quote(name)}={quote(value)}" for name, value in self.query.items())
-        return path_of_ours(f"{self.path}?{query}" if query else self.path)
+        return path_of_ours(f"{self.quoted_path}?{query}" if query else self.quoted_path)
 
     @property
     def user_agent(self) -> str:
