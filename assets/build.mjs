@@ -57,7 +57,13 @@ const common = {
   outdir: out,
   logLevel: "error",
 };
-await build({ ...common, entryPoints: ["forebay.js", "passkeys.js", "chart.js"] });
+await build({ ...common, entryPoints: ["forebay.js", "passkeys.js"] });
+await build({
+  ...common,
+  entryPoints: ["chart.js"],
+  inject: ["plain-formats.js"],
+  define: { "Intl.NumberFormat": "PlainNumberFormat", "Intl.DateTimeFormat": "PlainDateTimeFormat" },
+});
 await build({ ...common, entryPoints: ["htmx.js"], format: "esm" });
 await build({
   ...common,

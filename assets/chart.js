@@ -2,16 +2,17 @@
 import uPlot from "uplot";
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const DOLLARS = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD", maximumFractionDigits: 2 });
-const SMALL = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD", maximumSignificantDigits: 2 });
 const LEGEND_HEIGHT = 32;
-const HOUR = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
-const DAY = { day: "numeric", month: "short" };
+const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
 const PARTS = { hour: ["Hour", 3600], day: ["Day", 86400], week: ["Week from", 604800] };
 
-const money = (amount) => (amount > 0 && amount < 0.01 ? SMALL : DOLLARS).format(amount);
-const amounts = (_, ticks) => ticks.map((tick) => (ticks[1] - ticks[0] < 0.01 && tick > 0 ? SMALL : DOLLARS).format(tick));
-const moment = (at, format) => new Date(at * 1000).toLocaleString("en-GB", { ...format, timeZone: "UTC" });
+// Written out here: the browser's own formats of numbers and times take longer to load than a chart to be drawn.
+const dollars = (amount) => `$${amount.toFixed(2).replace(/\d(?=(\d{3})+\.)/g, "$&,")}`;
+const small = (amount) => `$${Number(amount.toPrecision(2))}`;
+const money = (amount) => (amount > 0 && amount < 0.01 ? small : dollars)(amount);
+const amounts = (_, ticks) => ticks.map((tick) => (ticks[1] - ticks[0] < 0.01 && tick > 0 ? small : dollars)(tick));
+const day = (at) => `${new Date(at * 1000).getUTCDate()} ${MONTHS[new Date(at * 1000).getUTCMonth()]}`;
+const hour = (at) => new Date(at * 1000).toISOString().slice(11, 16);
 
 // What the rows of its table say: times in seconds, and what stands at each; steps go on until the end that is said.
 const read = (place) => {
@@ -41,7 +42,8 @@ const draw = (place) => {
   const [name, seconds] = PARTS[place.dataset.unit ?? "day"];
   const isHourly = seconds === 3600;
   const isSteps = place.dataset.form === "steps";
-  const tick = (at) => moment(at, isHourly && at % 86400 !== 0 ? HOUR : DAY);
+  const tick = (at) => (isHourly && at % 86400 !== 0 ? hour : day)(at);
+  const moment = (at) => (isHourly || isSteps ? `${day(at)}, ${hour(at)}` : day(at));
   const below = () => Math.max(LEGEND_HEIGHT, place.querySelector(".u-legend")?.offsetHeight ?? 0);
   const size = () => ({ width: place.clientWidth, height: place.clientHeight - below() });
   const range = (_, low, high) => [0, Math.max(high * 1.1, 0.000001)];
@@ -58,7 +60,7 @@ const draw = (place) => {
       { ...axis, size: 64, values: amounts },
     ],
     series: [
-      { label: isSteps ? "From" : name, value: (_, at) => moment(at ?? times.at(-1), isHourly || isSteps ? { ...DAY, ...HOUR } : DAY) },
+      { label: isSteps ? "From" : name, value: (_, at) => moment(at ?? times.at(-1)) },
       { label: place.dataset.label, value: value(values), stroke: bar, points: { show: false }, ...form },
     ],
   };

@@ -37,6 +37,15 @@ def test_a_sentence_says_what_to_whom_and_where_from() -> None:
     assert (sentence(added), about(added)) == ("added an SSH key from octocat at GitHub", "laptop")
     role = row("member.change-role", details={"role": "admin"}, object_type="account", object_name="Mia")
     assert (sentence(role), about(role)) == ("changed a role", "Mia: admin")
+    left = row(
+        "member.leave",
+        details={"role": "admin"},
+        object_type="account",
+        object_id="mia",
+        user_id="mia",
+        object_name="Mia",
+    )
+    assert about(left) == "admin", "who left is said as who did it"
     frozen = row("team.freeze", details={"reason": "an inquiry"}, object_type="team", object_name="Lab")
     assert about(frozen) == "an inquiry"
     assert sentence(row("operator.look", object_type="price-rules")) == "looked at price rules"

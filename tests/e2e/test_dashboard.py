@@ -205,7 +205,7 @@ def test_every_page_weighs_little(stage: Stage, url: str, browser: Browser, who:
 def test_the_page_keeps_itself_up_to_date(stage: Stage, url: str, browser: Browser) -> None:
     olga = Somebody(browser, url, stage, "olga")
     page = olga.page
-    with page.expect_request("**/live?*"):
+    with page.expect_request("**/live*"):
         page.goto("/t/vision-lab/deployments")
     row = page.get_by_role("row").filter(has_text="fine-tuning")
     expect(row).to_contain_text("deploying")

@@ -98,6 +98,7 @@ class Live:
         self.watches: dict[str, Watch] = {}
         self.lock = threading.Lock()
         """Of `watches`: threads that make pages begin watches, too."""
+        self.is_closed = False
         frame.place_of = self.place_of
 
     def handlers(self) -> list[HTTPRouteHandler]:
@@ -145,6 +146,8 @@ class Live:
         watch = Watch(now)
         watch.take(self.look(team_id))
         with self.lock:
+            if self.is_closed:
+                return ""
             if self.watches.get(team_id) is found and (found is None or found.task is None):
                 for other, one in list(self.watches.items()):
                     if one.is_stale(now):
@@ -190,6 +193,8 @@ class Live:
 
     async def close(self) -> None:
         """End all of them, and wait for the looks under way: nothing looks any more when the server is gone."""
+        with self.lock:
+            self.is_closed = True
         under_way = [watch.task for watch in list(self.watches.values()) if watch.task is not None]
         for team_id, watch in list(self.watches.items()):
             self.end(team_id, watch)

@@ -235,7 +235,7 @@ def test_a_tab_that_comes_back(world: World) -> None:
     )
     path = f"/api/deployments/{world.stage.machines['stopped']}"
     world.cloud.send("PATCH", path, world.stage.olga.key, {"name": "evaluated"}).ok()
-    with olga.page.expect_request("**/live?*"):
+    with olga.page.expect_request("**/live*"):
         olga.page.evaluate(f"document.visibilityState = 'visible'; {shows}")
     expect(olga.row("evaluated")).to_be_visible()
     olga.is_content()

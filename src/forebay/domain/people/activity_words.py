@@ -165,8 +165,9 @@ def sentence(row: Row) -> str:
 def about(row: Row) -> str:
     """What it was done to, by the name it had then or has now, and what tells one time from another."""
     details = row.details or {}
-    # The team is where it happened, and said beside it.
-    now = row.object_name if row.object_type != "team" else None
+    # The team is where it happened, and who did it stands before the words: both are said beside it.
+    is_said = row.object_type == "team" or (row.object_id is not None and row.object_id == row.user_id)
+    now = None if is_said else row.object_name
     name = next((details[key] for key in NAMES if isinstance(details.get(key), str)), now)
     more = next((details[key] for key in MORE if isinstance(details.get(key), str)), "")
     return ": ".join(part for part in (name, more) if part)
