@@ -76,6 +76,7 @@ def write(it: Filling) -> Crowd:
     machines.write_templates(it)
     money.write_use(it)
     money.write_money(it)
+    money.write_budgets(it)
     news.write_doings(it)
     news.write_news(it)
     news.write_platform(it)

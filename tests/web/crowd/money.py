@@ -146,3 +146,16 @@ def write_money(it: Filling) -> None:
         "set_up_id": set_ups[0]["id"],
         "month": f"{datetime.fromtimestamp(it.end - 20 * DAY, it.now.tzinfo):%Y-%m}",
     }
+
+
+def write_budgets(it: Filling) -> None:
+    """One of each team, and of some of its people."""
+    rows: list[dict[str, Any]] = [
+        {"id": it.id(it.begin), "team_id": team_id, "scope": "member" if user_id else "team", "subject": user_id,
+         "amount_micros": 10**12, "shares": "[50,80,100]", "at_limit": "notify", "created_by": it.people[team_id][0],
+         "created_at": it.begin, "changed_at": it.begin, "month": "2026-01"}
+        for team_id in it.team_ids
+        for user_id in ["", *it.people[team_id][: it.number(team_id, 20)]]
+    ]  # fmt: skip
+    it.pen.write("budgets", rows)
+    it.names["budget_id"] = rows[0]["id"]
