@@ -222,6 +222,7 @@ UNDECLARED = {
             "chevron.svg",
             "forebay.css",
             "forebay.js",
+            "htmx.js",
             "forebay.svg",
             "passkeys.js",
             "terminal.css",

@@ -384,6 +384,7 @@ def test_a_narrowed_key_without_a_team_is_refused_where_one_must_be_named(cloud:
     key = cloud.key(owner.id, owner.team, team_ids=[elsewhere])
     make_body = BODIES.get((declared.method, declared.path))
     path = declared.path.replace("{offer_id}", "memory-small")
+    cloud.shelf.put("https://github.test/octocat.keys", new_public_key())
     if declared.method == "DELETE":
         cloud.post(path, owner.session, {"teamId": elsewhere}).ok(201)
 
@@ -400,6 +401,8 @@ def test_a_narrowed_key_without_a_team_is_refused_where_one_must_be_named(cloud:
 
 BODIES: dict[tuple[str, str], Callable[[str | None], Any]] = {
     ("POST", "/api/ssh-keys"): lambda team: {"name": "x", "publicKey": new_public_key(), "teamId": team},
+    ("POST", "/api/ssh-keys/lookup"): lambda team: {"source": "GitHub", "user": "octocat", "teamId": team},
+    ("POST", "/api/ssh-keys/import"): lambda team: {"source": "GitHub", "user": "octocat", "teamId": team},
     ("POST", "/api/volumes"): lambda team: {"name": "x", "sizeInGb": 1, "provider": "memory", "teamId": team},
     ("POST", "/api/gpu-offers/{offer_id}/watch"): lambda team: {"teamId": team},
 }
