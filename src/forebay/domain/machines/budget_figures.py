@@ -4,7 +4,7 @@ To the micro-dollar what usage says by member, key and label; beside it what is 
 an hour, and what it comes to by the month's end.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -64,11 +64,11 @@ def total(figures: Iterable[Figures]) -> Figures:
     return found
 
 
-OF_RESOURCE: Sequence[sa.ColumnElement[Any]] = (
-    sa.func.coalesce(deployments.c.created_by, volumes.c.created_by).label("created_by"),
-    sa.func.coalesce(deployments.c.api_key_id, volumes.c.api_key_id).label("api_key_id"),
-    sa.type_coerce(deployments.c.labels, sa.Text).label("labels"),
-)
+OF_RESOURCE: Mapping[Scope, sa.ColumnElement[Any]] = {
+    Scope.member: sa.func.coalesce(deployments.c.created_by, volumes.c.created_by).label("created_by"),
+    Scope.api_key: sa.func.coalesce(deployments.c.api_key_id, volumes.c.api_key_id).label("api_key_id"),
+    Scope.label: sa.type_coerce(deployments.c.labels, sa.Text).label("labels"),
+}
 """Of whom a cost is, as in the usage by member, key and label."""
 
 
@@ -108,28 +108,35 @@ def part(of: sa.FromClause, resource_id: sa.ColumnElement[str], **figures: sa.Co
 
 
 def figures_of(
-    connection: Connection, team_id: str, month: Month, *, with_latest_keys: bool
+    connection: Connection, team_id: str, month: Month, scopes: Collection[Scope]
 ) -> list[tuple[Origin, Figures]]:
-    """All that the team spends, by where it comes from: there are few of those, however many machines there are.
+    """All that the team spends, by what budgets of these scopes ask of where it comes from, and no finer: of a team
+    whose machines all have labels of their own that would be as many rows as machines.
 
-    Without `with_latest_keys` keys are as they were. PostgreSQL's sums are decimals.
+    PostgreSQL's sums are decimals, and none of nothing.
     """
-    of = sa.union_all(spent_parts(team_id, month), coming_parts(team_id, month), held_parts(team_id)).subquery("parts")
-    source = of.outerjoin(deployments, deployments.c.id == of.c.resource_id)
-    source = source.outerjoin(volumes, volumes.c.id == of.c.resource_id)
-    sums = (sa.func.sum(of.c[name]).label(name) for name in Figures.__struct_fields__)
-    whose = (column.element for column in OF_RESOURCE)
-    rows = connection.execute(sa.select(*OF_RESOURCE, *sums).select_from(source).group_by(*whose)).all()
-    keys = {row.api_key_id for row in rows if row.api_key_id is not None} if with_latest_keys else set()
-    latest = budget_scopes.latest_keys(connection, keys)
+    whose = [column for scope, column in OF_RESOURCE.items() if scope in scopes]
+    source: sa.FromClause = sa.union_all(
+        spent_parts(team_id, month), coming_parts(team_id, month), held_parts(team_id)
+    ).subquery("parts")
+    sums = [sa.func.coalesce(sa.func.sum(source.c[name]), 0).label(name) for name in Figures.__struct_fields__]
+    if whose:
+        resource_id = source.c.resource_id
+        source = source.outerjoin(deployments, deployments.c.id == resource_id)
+        source = source.outerjoin(volumes, volumes.c.id == resource_id)
+    query = sa.select(*whose, *sums).select_from(source).group_by(*(column.element for column in whose))
+    names = [column.key for column in (*whose, *sums)]
+    rows = [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
+    keys = {row["api_key_id"] for row in rows if row.get("api_key_id")}
+    latest = budget_scopes.latest_keys(connection, keys) if keys else {}
     return [
         (
             Origin(
-                row.created_by,
-                latest.get(row.api_key_id or "", row.api_key_id),
-                msgspec.json.decode(row.labels) if row.labels else {},
+                row.get("created_by"),
+                latest.get(row.get("api_key_id") or "", row.get("api_key_id")),
+                msgspec.json.decode(row["labels"]) if row.get("labels") else {},
             ),
-            Figures(*(int(getattr(row, name)) for name in Figures.__struct_fields__)),
+            Figures(*(int(row[name]) for name in Figures.__struct_fields__)),
         )
         for row in rows
     ]

@@ -140,8 +140,7 @@ def stand(connection: Connection, team_id: str, wanted: Sequence[Budget], *, now
     if not wanted:
         return []
     month = month_of(now)
-    has_keys = any(budget.scope is Scope.api_key for budget in wanted)
-    parts = figures_of(connection, team_id, month, with_latest_keys=has_keys)
+    parts = figures_of(connection, team_id, month, {budget.scope for budget in wanted})
     subjects = budget_scopes.subjects(connection, wanted)
     latest = latest_subjects(connection, wanted)
     return [
