@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 from tests.e2e.test_browser import PICTURES, SIZES
 
@@ -60,10 +60,15 @@ class Person:
         self.folder, self.look, self.taken = PICTURES / journey, look, 0
         self.has_scripts = more.get("java_script_enabled", True)
         self.complaints: list[str] = []
-        self.page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+        self.page.on("console", self.hear)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.failures: list[str] = []
         self.page.on("response", lambda one: self.failures.append(one.url) if one.status >= 500 else None)
+
+    def hear(self, said: ConsoleMessage) -> None:
+        """What the browser complains of, and where."""
+        if said.type == "error":
+            self.complaints.append(f"{said.text} {said.location['url']}")
 
     # What they do.
 
@@ -165,11 +170,15 @@ class Person:
 
     def is_content(self, *statuses: int) -> None:
         """Nothing was complained of, but forms that were refused with these statuses; and the browser is closed."""
+        self.is_content_so_far(*statuses)
+        self.context.close()
+
+    def is_content_so_far(self, *statuses: int) -> None:
+        """The same, and the journey goes on."""
         refused = [f"Failed to load resource: the server responded with a status of {status}" for status in statuses]
         left = [said for said in self.complaints if not said.startswith(tuple(refused))]
         assert left == [], left
         assert self.failures == []
-        self.context.close()
 
 
 def downloaded(page: Page, link: Locator) -> tuple[str, bytes]:
