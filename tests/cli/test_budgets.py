@@ -1,8 +1,12 @@
 """Budgets on the command line."""
 
+import pytest
+
 from forebay.domain.people.roles import Role
 from tests.api.cloud import Cloud
 from tests.cli.conftest import Run
+
+pytestmark = pytest.mark.slow
 
 
 def test_set_listed_and_deleted(cloud: Cloud, run: Run) -> None:

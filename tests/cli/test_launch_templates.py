@@ -8,6 +8,8 @@ from forebay.cli.here import Here
 from tests.api.cloud import Cloud
 from tests.cli.conftest import Run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def waiting(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

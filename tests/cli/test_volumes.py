@@ -8,6 +8,8 @@ import pytest
 from tests.api.cloud import Cloud
 from tests.cli.conftest import Run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def working(cloud: Cloud) -> Iterator[None]:

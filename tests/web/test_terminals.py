@@ -21,6 +21,8 @@ from forebay.web.terminals import TerminalPages
 from tests.api.cloud import DOLLAR, URL, Cloud, Person
 from tests.web.browser import with_session
 
+pytestmark = pytest.mark.slow
+
 QUICK = Bounds(check_seconds=0.05, per_person=2, per_process=3, stall_seconds=0.3)
 
 
