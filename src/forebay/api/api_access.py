@@ -1,10 +1,9 @@
 """`/api/api-access`: where an account stands on the whitelist of who may have API keys, and asking to be on it."""
 
-from datetime import datetime
 from typing import Literal
 
 from forebay.api.call import Call
-from forebay.api.envelope import Wire, iso
+from forebay.api.envelope import Wire, iso_at
 from forebay.api.route import Needs, route
 from forebay.domain.people import api_access
 
@@ -41,15 +40,10 @@ def shown(call: Call) -> ApiAccess:
         status=found.state,
         message=SENTENCES[found.state],
         reason=found.reason if is_decided else None,
-        requested_at=when(found.at) if found.state == "requested" else None,
-        decided_at=when(found.at) if is_decided else None,
-        may_ask_from=when(found.may_ask_from) if found.state == "refused" else None,
+        requested_at=iso_at(found.at) if found.state == "requested" else None,
+        decided_at=iso_at(found.at) if is_decided else None,
+        may_ask_from=iso_at(found.may_ask_from) if found.state == "refused" else None,
     )
-
-
-def when(moment: datetime | None) -> str | None:
-    """A moment as clients see it."""
-    return None if moment is None else iso(int(moment.timestamp()))
 
 
 @route("GET", "/api/api-access", needs=Needs.account, answers=ApiAccess, is_inline=True)

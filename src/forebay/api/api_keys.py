@@ -1,13 +1,12 @@
 """`/api/api-keys`: keys for programs. They are made, changed and ended by people who are signed in, never by keys."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from forebay.api.call import Call
-from forebay.api.envelope import Input, Wire, iso
+from forebay.api.envelope import Input, Wire, iso_at
 from forebay.api.route import Needs, route
 from forebay.domain.people import api_keys, credentials, key_changes
 from forebay.domain.people.api_keys import ApiKey
@@ -115,11 +114,6 @@ class Revoked(Wire):
     success: bool
 
 
-def when(moment: datetime | None) -> str | None:
-    """A moment as clients see it."""
-    return None if moment is None else iso(int(moment.timestamp()))
-
-
 def to_wire(call: Call, key: ApiKey, kind: type[Key] = Key, **more: Any) -> Key:
     """A key as its owner sees it."""
     return kind(
@@ -128,11 +122,11 @@ def to_wire(call: Call, key: ApiKey, kind: type[Key] = Key, **more: Any) -> Key:
         status=key.status(call.now, is_suspended=key_changes.is_suspended(call.caller, call.settings.api_access)).value,
         first_characters=key.first_characters,
         last_characters=key.last_characters,
-        created_at=when(key.created_at) or "",
-        expires_at=when(key.expires_at),
+        created_at=iso_at(key.created_at) or "",
+        expires_at=iso_at(key.expires_at),
         days_left=credentials.days_left(key.expires_at, call.now),
-        revoked_at=when(key.revoked_at),
-        last_used_at=when(key.last_used_at),
+        revoked_at=iso_at(key.revoked_at),
+        last_used_at=iso_at(key.last_used_at),
         last_used_from=key.last_used_from,
         replaced_by=key.replaced_by,
         current_team_id=key.current_team_id,

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from forebay.api.call import Call
 from forebay.api.cards import demand_payments
-from forebay.api.envelope import Input, Wire, iso
+from forebay.api.envelope import Input, Wire, iso, iso_at
 from forebay.api.route import route
 from forebay.api.top_ups import TopUp, to_wire
 from forebay.domain.money import auto_top_up_terms, auto_top_ups, declines, payment_attempts
@@ -125,11 +125,11 @@ def shown(call: Call, team_id: str) -> AutoTopUp:
             user_id=policy.consented_by,
             at=iso(int(policy.consented_at.timestamp())) or "",
         ),
-        next_attempt_at=None if decision.at is None else iso(int(decision.at.timestamp())),
-        last_attempt_at=None if policy.last_claimed_at is None else iso(int(policy.last_claimed_at.timestamp())),
+        next_attempt_at=iso_at(decision.at),
+        last_attempt_at=iso_at(policy.last_claimed_at),
         last_attempts=last_attempts(call.connection, team_id),
         failures_in_a_row=policy.failures_in_a_row,
-        stopped_at=None if policy.stopped_at is None else iso(int(policy.stopped_at.timestamp())),
+        stopped_at=iso_at(policy.stopped_at),
         stopped_code=policy.stopped_reason,
         stopped_because=declines.sentence(policy.stopped_reason),
         **in_figures(standing),

@@ -1,13 +1,12 @@
 """`/api/teams/{id}/billing`: how the team stands, in figures and in words."""
 
-from datetime import datetime
 from typing import Literal
 
 from forebay.api import auto_top_ups, cards
 from forebay.api.auto_top_ups import AutoTopUp
 from forebay.api.call import Call
 from forebay.api.cards import Card
-from forebay.api.envelope import Wire, iso
+from forebay.api.envelope import Wire, iso_at
 from forebay.api.route import route
 from forebay.domain.money import low_balance, outlook
 from forebay.domain.money.amounts import to_dollars
@@ -81,16 +80,11 @@ def show(call: Call, team_id: str) -> Billing:
         step=state.step,
         what_next=state.sentence,
         debt=to_dollars(state.debt_micros),
-        waiting_until=at(state.waiting_until),
-        stopped_at=at(state.stopped_at),
-        disks_deleted_at=at(state.disks_deleted_at),
+        waiting_until=iso_at(state.waiting_until),
+        stopped_at=iso_at(state.stopped_at),
+        disks_deleted_at=iso_at(state.disks_deleted_at),
         takes_cards=call.settings.takes_cards,
         no_cards_because=cards.no_cards_because(call),
         auto_top_up=auto_top_ups.shown(call, team_id) if may_manage else None,
         cards=cards.list_all(call, team_id).cards if may_manage else None,
     )
-
-
-def at(found: datetime | None) -> str | None:
-    """A moment that there may be."""
-    return None if found is None else iso(int(found.timestamp()))

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from forebay.api.call import Call
-from forebay.api.envelope import Input, Wire, iso
+from forebay.api.envelope import Input, Wire, iso, iso_at
 from forebay.api.route import route
 from forebay.api.teams import Deleted
 from forebay.domain.machines import budgets
@@ -120,7 +120,7 @@ def to_wire(call: Call, standing: Standing) -> Budget:
         state=standing.state(call.now),
         says=standing.says(call.now),
         told_share=budget.told_share,
-        stops_at=None if budget.stops_at is None else iso(int(budget.stops_at.timestamp())),
+        stops_at=iso_at(budget.stops_at),
         can_change=may_set(call.team, budget.scope, standing.person),
         created_at=iso(int(budget.created_at.timestamp())) or "",
         created_by=budget.created_by,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from forebay.api.call import Call, Services
-from forebay.api.envelope import Input, Wire, iso
+from forebay.api.envelope import Input, Wire, iso, iso_at
 from forebay.api.route import route
 from forebay.domain.machines import deployment_keys, deployments
 from forebay.domain.machines.deployment_keys import Record, Shown
@@ -82,7 +82,7 @@ def to_wire(key: Shown) -> DeploymentKey:
         public_key=key.public_key,
         state=key.state.value,
         added_by=added_by,
-        since=None if key.added_at is None else iso(int(key.added_at.timestamp())),
+        since=iso_at(key.added_at),
         places=list(key.places),
     )
 

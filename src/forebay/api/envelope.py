@@ -79,6 +79,11 @@ def iso(seconds: int | None) -> str | None:
     return None if seconds is None else moment(seconds)
 
 
+def iso_at(at: datetime | None) -> str | None:
+    """The same for a moment of the domain, to the second, if there is one."""
+    return None if at is None else moment(int(at.timestamp()))
+
+
 @lru_cache(65536)
 def moment(seconds: int) -> str:
     """The same for a moment that there is. The same moments are asked for again and again, by everyone who polls."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from forebay.api.call import Call
-from forebay.api.envelope import Input, Wire, iso
+from forebay.api.envelope import Input, Wire, iso, iso_at
 from forebay.api.members import RoleName
 from forebay.api.route import Needs, route
 from forebay.domain.people import invitations
@@ -106,7 +106,7 @@ def to_wire(found: invitations.Invitation) -> Invitation:
         created_at=iso(int(found.created_at.timestamp())) or "",
         sent_at=iso(int(found.sent_at.timestamp())) or "",
         expires_at=iso(int(found.expires_at.timestamp())) or "",
-        closed_at=None if found.closed_at is None else iso(int(found.closed_at.timestamp())),
+        closed_at=iso_at(found.closed_at),
     )
 
 

@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from forebay.api.deployment_shapes import CloudInit, Dollars, Minutes, WriteFile
 from forebay.api.deployments import cloud_init_facts, micros
-from forebay.api.envelope import Input, Wire, iso
+from forebay.api.envelope import Input, Wire, iso_at
 from forebay.domain.machines.blueprints import MOST_MINUTES
 from forebay.domain.machines.launch_templates import LaunchTemplate
 from forebay.domain.machines.orders import Order
@@ -173,11 +173,6 @@ def to_cloud_init(facts: Any) -> CloudInit | None:
     )
 
 
-def moment(at: Any) -> str | None:
-    """A moment as clients want it."""
-    return None if at is None else iso(int(at.timestamp()))
-
-
 def dollars(amount_micros: int | None) -> float | None:
     """An amount, if there is one."""
     return None if amount_micros is None else to_dollars(amount_micros)
@@ -206,9 +201,9 @@ def to_wire(found: LaunchTemplate, standing: Standing, kind: type[Template] = Te
         auto_stop_action=found.auto_stop_action,
         has_cloud_init=found.cloud_init is not None,
         created_by=found.created_by,
-        created_at=moment(found.created_at) or "",
-        changed_at=moment(found.changed_at) or "",
-        last_used_at=moment(found.last_used_at),
+        created_at=iso_at(found.created_at) or "",
+        changed_at=iso_at(found.changed_at) or "",
+        last_used_at=iso_at(found.last_used_at),
         hourly_rate=None if standing.price is None else to_dollars(standing.price.rate_micros),
         in_stock=standing.free,
         problems=[TemplateProblem(field=field, message=words) for field, words in standing.problems.items()],
@@ -233,7 +228,7 @@ def to_launch(found: LaunchTemplate, order: Order) -> TemplateLaunch:
         labels=dict(order.labels),
         volume_ids=list(order.volume_ids),
         ports=list(order.ports),
-        terminate_at=moment(order.terms.terminate_at),
+        terminate_at=iso_at(order.terms.terminate_at),
         max_cost=dollars(order.terms.max_cost_micros),
         auto_stop_minutes=order.terms.auto_stop_minutes,
         auto_stop_action=order.terms.auto_stop_action,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from forebay.api.call import Call
-from forebay.api.envelope import Input, Wire, iso
+from forebay.api.envelope import Input, Wire, iso_at
 from forebay.api.route import route
 from forebay.domain.machines import off_boarding
 from forebay.domain.machines.off_boarding import OffBoarding
@@ -106,7 +106,7 @@ def to_wire(found: OffBoarding) -> OffBoarded:
                 MachineToClear(id=each.id, name=each.name, status=each.status)  # type: ignore[arg-type]
                 for each in found.machines
             ],
-            keys_gone_by=None if gone_by is None else iso(int(gone_by.timestamp())),
+            keys_gone_by=iso_at(gone_by),
             revoked_api_keys=found.revoked_api_keys,
         ),
         left=Left(

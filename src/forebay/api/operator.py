@@ -7,6 +7,7 @@ import msgspec
 from forebay.api import activity, operator_shapes
 from forebay.api.activity import Activities
 from forebay.api.call import Call
+from forebay.api.envelope import iso_at
 from forebay.api.operator_shapes import (
     AccountsAsking,
     Alert,
@@ -22,7 +23,6 @@ from forebay.api.operator_shapes import (
     TeamSearch,
     TeamsOfPlatform,
     Users,
-    when,
 )
 from forebay.api.route import Needs, route
 from forebay.domain.machines import alerts
@@ -265,8 +265,8 @@ def open_alerts(call: Call) -> Alerts:
                 kind=each.kind,
                 subject=each.subject,
                 text=each.text,
-                raised_at=when(each.raised_at),
-                seen_at=when(each.seen_at),
+                raised_at=iso_at(each.raised_at),
+                seen_at=iso_at(each.seen_at),
             )
             for each in alerts.open_ones(call.connection)
         ]

@@ -5,9 +5,9 @@ from typing import Annotated
 import msgspec
 
 from forebay.api.call import Call
-from forebay.api.envelope import Input, Wire
+from forebay.api.envelope import Input, Wire, iso_at
 from forebay.api.operator import known, look
-from forebay.api.operator_shapes import Paged, Words, when
+from forebay.api.operator_shapes import Paged, Words
 from forebay.api.operator_stock import moment_of
 from forebay.api.route import Needs, route
 from forebay.domain.machines import discounts
@@ -136,8 +136,8 @@ def to_discount(found: discounts.Discount) -> Discount:
         percent=found.basis_points / 100,
         offer_id=found.offer_id,
         gpu_type=found.gpu_type,
-        starts_at=when(found.starts_at),
-        ends_at=when(found.ends_at),
+        starts_at=iso_at(found.starts_at),
+        ends_at=iso_at(found.ends_at),
         reason=found.reason,
-        created_at=when(found.created_at),
+        created_at=iso_at(found.created_at),
     )

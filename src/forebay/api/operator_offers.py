@@ -9,9 +9,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from forebay.api.call import Call
-from forebay.api.envelope import Input, Wire
+from forebay.api.envelope import Input, Wire, iso_at
 from forebay.api.operator import look
-from forebay.api.operator_shapes import Because, Words, when
+from forebay.api.operator_shapes import Because, Words
 from forebay.api.route import Needs, route
 from forebay.domain.machines import offer_changes, offer_terms, offers_file, operator_offers, price_changes
 from forebay.domain.machines.offer_terms import Terms
@@ -229,7 +229,7 @@ def history(call: Call, offer_id: str) -> OfferHistory:
     return OfferHistory(
         changes=[
             OfferChange(
-                at=when(row.at),
+                at=iso_at(row.at),
                 action=row.action,
                 by=row.email or (row.details or {}).get("by"),
                 details=row.details or {},
@@ -333,7 +333,7 @@ def said_of(terms: offer_terms.Terms) -> dict[str, Any]:
     for field, value in terms.said().items():
         name = offers_file.IN_FILE[field]
         if isinstance(value, datetime):
-            said[camel(name)] = when(value)
+            said[camel(name)] = iso_at(value)
         else:
             said[camel(name)] = to_dollars(value) if name in offers_file.DOLLARS else value
     return said
@@ -347,11 +347,11 @@ def to_change(change: Change) -> PriceChange:
         kind=change.kind,  # type: ignore[arg-type]
         from_price=to_dollars(change.from_micros),
         to_price=to_dollars(change.to_micros),
-        announced_at=when(change.announced_at),
-        launches_at=when(change.launches_at),
-        running_at=when(change.running_at),
-        applied_at=when(change.applied_at),
-        cancelled_at=when(change.cancelled_at),
+        announced_at=iso_at(change.announced_at),
+        launches_at=iso_at(change.launches_at),
+        running_at=iso_at(change.running_at),
+        applied_at=iso_at(change.applied_at),
+        cancelled_at=iso_at(change.cancelled_at),
         source=change.source,  # type: ignore[arg-type]
         by=change.user_id or change.said_by,
         reason=change.reason,

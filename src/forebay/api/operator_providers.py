@@ -5,9 +5,9 @@ from typing import Annotated
 import msgspec
 
 from forebay.api.call import Call
-from forebay.api.envelope import Input, Wire
+from forebay.api.envelope import Input, Wire, iso_at
 from forebay.api.operator import known, look
-from forebay.api.operator_shapes import Because, Success, Words, when
+from forebay.api.operator_shapes import Because, Success, Words
 from forebay.api.operator_stock import PoolOfPlatform, to_pool
 from forebay.api.route import Needs, route
 from forebay.domain.machines import capacity, orphans, provider_states, reclaims
@@ -116,9 +116,9 @@ def listed(call: Call) -> Orphans:
                 instance_id=each.instance_id,
                 team_id=each.team_id,
                 state=each.state,
-                found_at=when(each.found_at),
-                seen_at=when(each.seen_at),
-                end_asked_at=when(each.end_asked_at),
+                found_at=iso_at(each.found_at),
+                seen_at=iso_at(each.seen_at),
+                end_asked_at=iso_at(each.end_asked_at),
             )
             for each in orphans.standing(call.connection)
         ]
@@ -168,7 +168,7 @@ def reclaim(call: Call, deployment_id: str, body: Reclaim) -> Reclaiming:
     )
     call.nudge("reclaims")
     call.nudge("notifications")
-    return Reclaiming(deployment_id=deployment_id, reclaim_at=when(at))
+    return Reclaiming(deployment_id=deployment_id, reclaim_at=iso_at(at))
 
 
 def to_provider(
@@ -187,13 +187,13 @@ def to_provider(
         name=name,
         configured=is_configured,
         reachable=state.is_reachable if state.observed_at or state.last_error_at else None,
-        since=when(state.since),
-        observed_at=when(state.observed_at),
+        since=iso_at(state.since),
+        observed_at=iso_at(state.observed_at),
         observed_seconds_ago=age,
         instances=state.instances,
         orphans=orphan_count,
         last_error=state.last_error,
-        last_error_at=when(state.last_error_at),
+        last_error_at=iso_at(state.last_error_at),
         pools=pools,
         findings=[
             Found(
@@ -205,5 +205,5 @@ def to_provider(
             )
             for each in state.findings or []
         ],
-        findings_at=when(state.findings_at),
+        findings_at=iso_at(state.findings_at),
     )

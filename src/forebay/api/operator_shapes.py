@@ -1,11 +1,10 @@
 """What `/api/operator` takes and answers."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 
-from forebay.api.envelope import Input, Wire, iso
+from forebay.api.envelope import Input, Wire, iso_at
 from forebay.domain.machines import operators as machine_operators
 from forebay.domain.money.amounts import to_dollars
 from forebay.domain.people import operators
@@ -170,24 +169,19 @@ class Alerts(Wire):
     alerts: list[Alert]
 
 
-def when(moment: datetime | None) -> str | None:
-    """A moment as clients see it."""
-    return None if moment is None else iso(int(moment.timestamp()))
-
-
 def user(found: operators.User) -> User:
     """An account as operators see it."""
     return User(
         id=found.id,
         name=found.name,
         email=found.email,
-        verified_at=when(found.verified_at),
+        verified_at=iso_at(found.verified_at),
         is_operator=found.is_operator,
         api_access=found.api_access,  # type: ignore[arg-type]
         api_access_reason=found.api_access_reason,
-        api_access_at=when(found.api_access_at),
-        created_at=when(found.created_at),
-        deleted_at=when(found.deleted_at),
+        api_access_at=iso_at(found.api_access_at),
+        created_at=iso_at(found.created_at),
+        deleted_at=iso_at(found.deleted_at),
         teams=found.teams,
     )
 
@@ -203,11 +197,11 @@ def team(found: machine_operators.Team) -> TeamOfPlatform:
         held=to_dollars(found.balance.held_micros),
         members=row.members,
         machines=row.machines,
-        created_at=when(row.created_at),
-        frozen_at=when(row.frozen_at),
+        created_at=iso_at(row.created_at),
+        frozen_at=iso_at(row.frozen_at),
         frozen_reason=row.frozen_reason,
-        ran_dry_at=when(row.ran_dry_at),
-        deleted_at=when(row.deleted_at),
+        ran_dry_at=iso_at(row.ran_dry_at),
+        deleted_at=iso_at(row.deleted_at),
     )
 
 
@@ -218,5 +212,5 @@ def member(found: Member) -> MemberOfTeam:
         name=found.name,
         email=found.email,
         role=found.role.value,
-        joined_at=when(found.joined_at),
+        joined_at=iso_at(found.joined_at),
     )

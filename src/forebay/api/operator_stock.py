@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from forebay.api.call import Call
-from forebay.api.envelope import Input, Wire
+from forebay.api.envelope import Input, Wire, iso_at
 from forebay.api.operator import look
-from forebay.api.operator_shapes import Paged, Success, Words, when
+from forebay.api.operator_shapes import Paged, Success, Words
 from forebay.api.route import Needs, route
 from forebay.domain.machines import capacity, restrictions
 from forebay.domain.machines.restrictions import Restriction
@@ -247,9 +247,9 @@ def to_held_back(found: Restriction) -> HeldBack:
         scope=found.scope,  # type: ignore[arg-type]
         subject=found.subject,
         most=found.most,
-        until=when(found.until_at),
+        until=iso_at(found.until_at),
         reason=found.reason,
-        since=when(found.set_at),
+        since=iso_at(found.set_at),
     )
 
 
@@ -264,7 +264,7 @@ def to_pool(found: capacity.PoolFigures) -> PoolOfPlatform:
         machines=found.machines,
         most=found.most,
         maintenance=found.is_maintenance,
-        seen_at=when(found.seen_at),
+        seen_at=iso_at(found.seen_at),
     )
 
 
@@ -286,7 +286,7 @@ def to_taker(found: capacity.Taker) -> Taker:
         offer_id=found.offer_id,
         pool_id=found.pool_id,
         status=found.status,
-        since=when(found.created_at),
+        since=iso_at(found.created_at),
         vcpus=found.vcpus,
         memory=found.memory_gb,
         storage=found.storage_gb,

@@ -6,7 +6,7 @@ import msgspec
 
 from forebay.api.auth import Message, SignedIn, days, shown
 from forebay.api.call import Call
-from forebay.api.envelope import Input, Wire, iso
+from forebay.api.envelope import Input, Wire, iso, iso_at
 from forebay.api.route import Needs, route
 from forebay.api.step_up import Proved, proved
 from forebay.domain.people import passkeys, sign_in, step_up
@@ -73,7 +73,7 @@ def seen(found: passkeys.Passkey) -> Passkey:
         id=found.id,
         name=found.name,
         created_at=iso(int(found.created_at.timestamp())) or "",
-        last_used_at=None if found.last_used_at is None else iso(int(found.last_used_at.timestamp())),
+        last_used_at=iso_at(found.last_used_at),
         is_backed_up=found.is_backed_up,
     )
 

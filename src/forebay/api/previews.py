@@ -5,7 +5,7 @@ from typing import Any
 from forebay.api.call import Call
 from forebay.api.deployment_shapes import NewDeployment
 from forebay.api.deployments import limits, order_of, refuse_later
-from forebay.api.envelope import Wire, iso
+from forebay.api.envelope import Wire, iso, iso_at
 from forebay.api.route import route
 from forebay.domain.machines import orders, previews
 from forebay.domain.machines.orders import Refusal
@@ -155,6 +155,6 @@ def to_wire(found: Preview, refusals: list[Refusal]) -> LaunchPreview:
         runway=found.after.runway,
         minimum_runtime_minutes=0 if offer is None else offer.minimum_runtime_minutes,
         minimum_cost=to_dollars(found.minimum_micros),
-        first_terminable_at=None if terminable is None else iso(int(terminable.timestamp())),
+        first_terminable_at=iso_at(terminable),
         ends_at=None if found.end is None else iso(int(found.end.at.timestamp())),
     )

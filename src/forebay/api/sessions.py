@@ -2,7 +2,7 @@
 
 from forebay.api.auth import Message
 from forebay.api.call import Call
-from forebay.api.envelope import Wire, iso
+from forebay.api.envelope import Wire, iso, iso_at
 from forebay.api.route import Needs, route
 from forebay.domain.people import activity, sessions
 
@@ -39,7 +39,7 @@ def list_sessions(call: Call) -> Sessions:
                 id=session.id,
                 created_at=iso(int(session.created_at.timestamp())) or "",
                 expires_at=iso(int(session.expires_at.timestamp())) or "",
-                last_seen_at=None if session.last_seen_at is None else iso(int(session.last_seen_at.timestamp())),
+                last_seen_at=iso_at(session.last_seen_at),
                 address=session.address,
                 user_agent=session.user_agent,
                 kind=session.kind,

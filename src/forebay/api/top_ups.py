@@ -6,7 +6,7 @@ import msgspec
 
 from forebay.api.call import Call
 from forebay.api.cards import demand_payments, no_cards_because
-from forebay.api.envelope import Input, Wire, iso
+from forebay.api.envelope import Input, Wire, iso, iso_at
 from forebay.api.route import route
 from forebay.domain.money import declines, deposits, payment_attempts
 from forebay.domain.money.amounts import from_dollars, to_dollars
@@ -104,7 +104,7 @@ def to_wire(attempt: Attempt) -> TopUp:
         message=declines.sentence(attempt.error_code),
         requested_by=attempt.requested_by,
         created_at=iso(int(attempt.created_at.timestamp())) or "",
-        closed_at=None if attempt.closed_at is None else iso(int(attempt.closed_at.timestamp())),
+        closed_at=iso_at(attempt.closed_at),
     )
 
 

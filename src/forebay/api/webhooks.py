@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 
 from forebay.api.call import Call
-from forebay.api.envelope import Input, Wire, iso
+from forebay.api.envelope import Input, Wire, iso_at
 from forebay.api.route import route
 from forebay.api.teams import Deleted
 from forebay.domain.people import webhooks
@@ -85,7 +85,7 @@ def to_wire(found: webhooks.Webhook, kind: type[Webhook] = Webhook, **more: Any)
 
     def at(name: str) -> str | None:
         value = getattr(found, name)
-        return None if value is None else iso(int(value.timestamp()))
+        return iso_at(value)
 
     return kind(
         id=found.id,
