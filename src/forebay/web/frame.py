@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, unquote
@@ -426,8 +426,7 @@ class Frame:
 
 def moment(at: datetime | int) -> str:
     """A time for people."""
-    when = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
-    return f"{when:%-d %b %Y, %H:%M} UTC"
+    return figures.written(figures.at_seconds(at))[1][:-7] + " UTC"
 
 
 def agent(text: str) -> str:

@@ -28,14 +28,13 @@ escape_text: Callable[[str], str] = getattr(markupsafe, "_escape_inner", escape)
 """Of a text, in C. It has no public name, so it may be gone one day: then we wait for the longer way again."""
 
 
-def written(value: Any) -> str:
+def written(value: object) -> str:
     """A value as a page says it: escaped, unless it is HTML."""
-    kind = type(value)
-    if kind is str:
+    if type(value) is str:
         return escape_text(value)
-    if kind is Markup or kind is int:
+    if type(value) is int:
         return str(value)
-    return escape(value)
+    return value if isinstance(value, Markup) else escape(value)
 
 
 class QuickMacro(Macro):

@@ -22,6 +22,7 @@ from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission
 from forebay.errors import BadRequest, Conflict, NotFound
 from forebay.storage import tables
+from forebay.storage.rows import values_of
 from forebay.storage.tables import deployment_ssh_keys, users
 
 MOST_KEYS = 100
@@ -189,7 +190,7 @@ def read(connection: Connection, deployment: Deployment) -> Record:
         deployment_id=deployment.id,
         provider=deployment.provider,
         may_exist=deployment.gone_at is None and deployment.status in deployments.ACTIVE,
-        kept=[Kept(**row._mapping) for row in rows],
+        kept=values_of(Kept, rows),
         of_team={key.fingerprint: key for key in ssh_keys.of_team(connection, deployment.team_id)},
         can_change=offer is not None and offer.supports_live_keys,
         can_end_sessions=offer is not None and offer.supports_session_ends,

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay import ids
+from forebay.storage.rows import values_of
 from forebay.storage.tables import deployment_events
 
 MOST_CHARACTERS = 65536
@@ -51,7 +52,7 @@ def of_deployment(connection: Connection, deployment_id: str, *, page: int, limi
     rows = connection.execute(
         sa.select(*columns).where(mine).order_by(deployment_events.c.id.desc()).limit(limit).offset((page - 1) * limit)
     )
-    return [Event(**row._mapping) for row in rows], int(total)
+    return values_of(Event, rows), int(total)
 
 
 def cloud_init_log(connection: Connection, deployment_id: str) -> str:

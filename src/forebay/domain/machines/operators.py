@@ -15,6 +15,7 @@ from forebay.domain.people import mails, operators
 from forebay.domain.people.access import Caller
 from forebay.domain.people.letters import Letter, plain
 from forebay.errors import CannotTerminate, NotFound
+from forebay.storage.rows import values_of
 from forebay.storage.tables import deployments, memberships, teams, users
 
 NOTHING = Balance(0, 0)
@@ -79,7 +80,7 @@ def listed(
         .limit(limit)
         .offset((page - 1) * limit)
     )
-    found = [TeamRow(**row._mapping) for row in rows]
+    found = values_of(TeamRow, rows)
     balances = ledger.balances(connection, [row.id for row in found])
     return [Team(row, balances.get(row.id, NOTHING)) for row in found], int(total)
 

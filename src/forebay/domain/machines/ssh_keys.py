@@ -22,6 +22,7 @@ from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission
 from forebay.errors import BadRequest, Conflict, NotFound
 from forebay.storage.database import lock_rows, upsert_insert
+from forebay.storage.rows import values_of
 from forebay.storage.tables import deployment_ssh_keys, deployments, ssh_keys
 
 MOST_CHARACTERS = 16384
@@ -216,7 +217,7 @@ def of_team(connection: Connection, team_id: str) -> Sequence[SshKey]:
         .where(ssh_keys.c.team_id == team_id, ssh_keys.c.deleted_at.is_(None), sa.not_(ssh_keys.c.is_temporary))
         .order_by(ssh_keys.c.id.desc())
     )
-    return [SshKey(**row._mapping) for row in rows]
+    return values_of(SshKey, rows)
 
 
 def get(connection: Connection, team_id: str, key_id: str, *, is_for_launch: bool = False) -> SshKey:

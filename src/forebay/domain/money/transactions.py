@@ -16,6 +16,7 @@ from forebay.domain.money import spreadsheets
 from forebay.domain.money.amounts import in_dollars
 from forebay.domain.money.transfers import account_id
 from forebay.errors import BadRequest
+from forebay.storage.rows import values_of
 from forebay.storage.tables import accounts, entries, transfers, users
 
 WORDS = {
@@ -97,7 +98,7 @@ def search(
         first = 0
     statement = with_own_entry(team_id).where(*conditions).order_by(*newest_first(wanted, total))
     rows = connection.execute(statement.limit(limit).offset(first))
-    return [Transaction(**row._mapping) for row in rows], total
+    return values_of(Transaction, rows), total
 
 
 def newest_first(wanted: Filter, total: int) -> list[sa.ColumnElement[Any]]:
@@ -119,7 +120,7 @@ def between(connection: Connection, team_id: str, first: int, last: int, *, exce
     statement = with_own_entry(team_id).where(chain, *matching(Filter(except_kind=except_kind)))
     # Sorted afterwards: in the order of the chain, SQLite would go through all of it.
     rows = connection.execute(statement.order_by(transfers.c.sequence + 0))
-    return [Transaction(**row._mapping) for row in rows]
+    return values_of(Transaction, rows)
 
 
 def matching(wanted: Filter) -> list[sa.ColumnElement[bool]]:
@@ -173,7 +174,7 @@ def sheet(found: Iterable[Transaction]) -> bytes:
         ["time", "kind", "description", "amount", "balance after", "reason", "by", "id", "reverses"],
         [
             [
-                f"{each.created_at:%Y-%m-%dT%H:%M:%SZ}",
+                f"{each.created_at.isoformat()[:19]}Z",
                 each.kind,
                 each.words,
                 in_dollars(each.amount_micros),

@@ -90,7 +90,7 @@ def by_id(connection: Connection, user_id: str) -> Account | None:
 def names_of(connection: Connection, user_ids: Collection[str]) -> dict[str, str]:
     """What people are called, by id."""
     rows = connection.execute(sa.select(users.c.id, users.c.name).where(users.c.id.in_(user_ids)))
-    return {row.id: row.name for row in rows}
+    return {str(user_id): str(name) for user_id, name in rows.all()}
 
 
 def to_account(row: sa.Row[tuple[object, ...]]) -> Account:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from forebay import ids
 from forebay.domain.people import credentials
 from forebay.errors import Conflict, NotFound
+from forebay.storage.rows import values_of
 from forebay.storage.tables import api_keys, users
 
 MOST_KEYS = 50
@@ -261,4 +262,4 @@ def select(
     rows = connection.execute(
         sa.select(*columns).where(*conditions).order_by(api_keys.c.id.desc()).limit(limit).offset(offset)
     )
-    return [ApiKey(**row._mapping) for row in rows]
+    return values_of(ApiKey, rows)

@@ -16,6 +16,7 @@ from forebay.domain.people.access import Caller
 from forebay.domain.people.passkeys import LastWayIn, lock
 from forebay.errors import Conflict, NotFound
 from forebay.storage.database import upsert_insert
+from forebay.storage.rows import values_of
 from forebay.storage.tables import identities
 
 
@@ -44,7 +45,7 @@ def of_user(connection: Connection, user_id: str) -> Sequence[Identity]:
     rows = connection.execute(
         sa.select(*columns).where(identities.c.user_id == user_id).order_by(identities.c.provider, identities.c.email)
     )
-    return [Identity(**row._mapping) for row in rows]
+    return values_of(Identity, rows)
 
 
 def owner_of(connection: Connection, provider: str, subject: str, *, now: datetime) -> str | None:

@@ -366,7 +366,8 @@ def select(
         .limit(limit)
         .offset(offset)
     )
-    return [to_invitation(dict(row._mapping), now) for row in rows]
+    names = tuple(rows.keys())
+    return [to_invitation(dict(zip(names, row, strict=True)), now) for row in rows.all()]
 
 
 COLUMNS = ("id", "team_id", "email", "role", "state", "invited_by", "created_at", "sent_at", "expires_at", "closed_at")

@@ -9,6 +9,7 @@ What a person leaves behind on the team's machines is cleared away one wing high
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -52,7 +53,7 @@ def listed(connection: Connection, team_id: str, *, page: int, limit: int) -> tu
         .limit(limit)
         .offset((page - 1) * limit)
     )
-    return [to_member(row) for row in rows], int(total)
+    return [to_member(row) for row in rows.all()], int(total)
 
 
 def find(connection: Connection, team_id: str, user_id: str) -> Member:
@@ -220,14 +221,14 @@ def record(
     )
 
 
-def columns() -> sa.Select[*tuple[object, ...]]:
+def columns() -> sa.Select[*tuple[Any, ...]]:
     """What a Member is made of."""
     return sa.select(
         memberships.c.user_id, users.c.name, users.c.email, memberships.c.role, memberships.c.joined_at
     ).join(users, users.c.id == memberships.c.user_id)
 
 
-def to_member(row: sa.Row[*tuple[object, ...]]) -> Member:
+def to_member(row: sa.Row[*tuple[Any, ...]]) -> Member:
     """A row as a value."""
-    found = row._mapping
-    return Member(**(dict(found) | {"role": Role(str(found["role"]))}))
+    user_id, name, email, role, joined_at = row
+    return Member(user_id=user_id, name=name, email=email, role=Role(role), joined_at=joined_at)

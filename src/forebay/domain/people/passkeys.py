@@ -23,6 +23,7 @@ from forebay.domain.people.accounts import Account
 from forebay.domain.people.sign_in import WrongCredentials
 from forebay.domain.people.steps import Purpose
 from forebay.errors import BadRequest, Conflict, NotFound
+from forebay.storage.rows import values_of
 from forebay.storage.tables import passkeys, users
 
 CHALLENGE_SECONDS = 300
@@ -283,7 +284,7 @@ def of_user(connection: Connection, user_id: str) -> Sequence[Passkey]:
     """A person's passkeys, oldest first."""
     columns = [passkeys.c[name] for name in Passkey.__struct_fields__]
     rows = connection.execute(sa.select(*columns).where(passkeys.c.user_id == user_id).order_by(passkeys.c.id))
-    return [Passkey(**row._mapping) for row in rows]
+    return values_of(Passkey, rows)
 
 
 def rename(connection: Connection, caller: Caller, passkey_id: str, name: str, *, now: datetime) -> Passkey:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from forebay import ids
 from forebay.domain.people import credentials
 from forebay.errors import Forbidden, NotFound
+from forebay.storage.rows import values_of
 from forebay.storage.tables import sessions
 
 RECENT_SECONDS = 900
@@ -105,7 +106,7 @@ def of_user(connection: Connection, user_id: str, *, now: datetime) -> Sequence[
         .where(sessions.c.user_id == user_id, sessions.c.ended_at.is_(None), sessions.c.expires_at > now)
         .order_by(sessions.c.id.desc())
     )
-    return [Session(**row._mapping) for row in rows]
+    return values_of(Session, rows)
 
 
 def end(connection: Connection, user_id: str, session_id: str, *, now: datetime) -> None:
