@@ -132,10 +132,15 @@ def listed(connection: Connection) -> Sequence[Offer]:
     ]
 
 
+ONE = PreparedValues(
+    Offer, sa.select(*COLUMNS).where(offers.c.id == sa.bindparam("id", type_=sa.String()), offers.c.is_listed)
+)
+
+
 def find(connection: Connection, offer_id: str) -> Offer | None:
     """The offer, if it is on the list now."""
-    row = connection.execute(sa.select(*COLUMNS).where(offers.c.id == offer_id, offers.c.is_listed)).first()
-    return None if row is None else Offer(**row._mapping)
+    found = ONE(connection, id=offer_id)
+    return found[0] if found else None
 
 
 def rooms(connection: Connection, pool_id: str | None = None) -> Mapping[str, Room]:

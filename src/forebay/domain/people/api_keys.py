@@ -254,12 +254,12 @@ def note_use(connection: Connection, uses: Sequence[tuple[str, datetime, str]]) 
         )
 
 
+NEWEST_FIRST = sa.select(*(api_keys.c[name] for name in ApiKey.__struct_fields__)).order_by(api_keys.c.id.desc())
+
+
 def select(
     connection: Connection, *conditions: sa.ColumnElement[bool], limit: int | None = None, offset: int | None = None
 ) -> Sequence[ApiKey]:
     """Keys, newest first."""
-    columns = [api_keys.c[name] for name in ApiKey.__struct_fields__]
-    rows = connection.execute(
-        sa.select(*columns).where(*conditions).order_by(api_keys.c.id.desc()).limit(limit).offset(offset)
-    )
+    rows = connection.execute(NEWEST_FIRST.where(*conditions).limit(limit).offset(offset))
     return values_of(ApiKey, rows)
