@@ -145,6 +145,15 @@ def day(text: str) -> str:
     return f"{date.fromisoformat(text):%-d %b %Y}"
 
 
+def stored(size_bytes: int) -> str:
+    """An amount of storage, in units of 1024 as sizes are sold and as `forebay volumes` writes it: 20 MB, 1.5 GB."""
+    size, units = float(size_bytes), ["B", "KB", "MB", "GB", "TB"]
+    while size >= 1024 and len(units) > 1:
+        size /= 1024
+        units.pop(0)
+    return f"{size:.0f} {units[0]}" if units[0] == "B" or size >= 10 else f"{size:.1f} {units[0]}"
+
+
 def initial(text: str) -> str:
     """The letter that stands for a name."""
     return (text.strip() or "?")[0].upper()
@@ -167,4 +176,5 @@ FILTERS = {
     "duration": duration,
     "day": day,
     "initial": initial,
+    "stored": stored,
 }
