@@ -23,4 +23,6 @@ def test_they_are_exact_and_have_their_thousands(micros: int, said: str) -> None
 
 
 def test_so_does_what_is_missing() -> None:
-    assert "needs $12,345.00 of" in str(InsufficientBalance(12_345_000_000, 1_000_000).sentence)
+    assert "needs $12,345.00 of" in str(
+        InsufficientBalance(needed_micros=12_345_000_000, available_micros=1_000_000).sentence
+    )
