@@ -59,8 +59,9 @@ class Visitor:
     def __init__(self, stage: Stage, who: str) -> None:
         self.browser = with_session(stage.cloud, getattr(stage, who))
         self.session = self.browser.session
-        self.before = Snapshot(stage.cloud)
         self.visited = list(crawl(self.browser, starts(stage, who), most_of_a_shape=4))
+        # With a session that was seen just now: what is refused writes nothing then, and there is nothing to put back.
+        self.before = Snapshot(stage.cloud)
 
     def press(self, action: str, sent: dict[str, str], **more: Any) -> httpx.Response:
         """Send the form, and undo what it did."""
