@@ -23,7 +23,13 @@ const read = (place) => {
   return [0, 1, 2].map((column) => rows.map((row) => row[column]));
 };
 
+// What each chart shows now, and how to let go of it.
+const drawn = new WeakMap();
+
 const draw = (place) => {
+  const said = document.getElementById(place.dataset.from)?.innerHTML;
+  if (!said || drawn.get(place)?.said === said) return;
+  drawn.get(place)?.end();
   const [times, values, totals] = read(place);
   const resolve = (value) => {
     const probe = document.createElement("span");
@@ -69,9 +75,23 @@ const draw = (place) => {
     options.series.push({ label: place.dataset.total, value: value(totals), scale: "total", stroke: second, width: 1.5, points: { show: false } });
   }
   const chart = new uPlot(options, place.dataset.total ? [times, values, totals] : [times, values], place);
-  new ResizeObserver(() => chart.setSize(size())).observe(place);
+  const watch = new ResizeObserver(() => chart.setSize(size()));
+  watch.observe(place);
+  const end = () => {
+    watch.disconnect();
+    chart.destroy();
+  };
+  drawn.set(place, { said, end });
 };
 
-// One after the other, once the page is there to be read and used.
-for (const place of document.querySelectorAll(".chart[data-from]")) setTimeout(draw, 0, place);
-for (const key of document.querySelectorAll("[data-with-chart]")) key.hidden = false;
+const places = () => document.querySelectorAll(".chart[data-from]");
+const showKeys = () => {
+  for (const key of document.querySelectorAll("[data-with-chart]")) key.hidden = false;
+};
+// One after the other, once the page is there to be read and used; and again when a table has been brought up to date.
+for (const place of places()) setTimeout(draw, 0, place);
+showKeys();
+document.addEventListener("forebay:fresh", () => {
+  places().forEach(draw);
+  showKeys();
+});

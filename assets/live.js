@@ -38,8 +38,14 @@ const refresh = async () => {
     }
     morph(part, now);
   }
+  // What came may be drawn by a script that this page had no use for until now.
+  for (const { src, type } of fresh.head.querySelectorAll("script[src]")) {
+    if ([...document.scripts].some((script) => script.src === src)) continue;
+    document.head.append(Object.assign(document.createElement("script"), { src, type }));
+  }
   dress();
   freshen();
+  document.dispatchEvent(new Event("forebay:fresh"));
   if (heard.size) later(3000);
 };
 

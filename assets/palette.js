@@ -22,6 +22,12 @@ if (dialog) {
     item?.scrollIntoView({ block: "nearest" });
   };
 
+  const go = ({ address, presses }) => {
+    const button = presses && document.getElementById(presses);
+    if (!button) return location.assign(address);
+    button.form.requestSubmit(button);
+  };
+
   const show = () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     const found = (all || []).map((entry) => [rank(entry, words), entry]).filter(([score]) => score >= 0);
@@ -38,7 +44,7 @@ if (dialog) {
         name.textContent = entry.name;
         kind.textContent = entry.more || entry.kind;
         item.append(name, kind);
-        item.addEventListener("click", () => location.assign(entry.address));
+        item.addEventListener("click", () => go(entry));
         return item;
       }),
     );
@@ -79,7 +85,7 @@ if (dialog) {
       mark();
     } else if (event.key === "Enter" && shown[at]) {
       event.preventDefault();
-      location.assign(shown[at].address);
+      go(shown[at]);
     }
   });
 }

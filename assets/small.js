@@ -84,18 +84,7 @@ document.addEventListener("click", async (event) => {
       dialog.close();
     }
   });
-  readFiles(dialog);
   dialog.showModal();
-});
-
-// A file is read into the field beside it: forms are sent as text.
-const readFiles = (root) => {
-  for (const file of root.querySelectorAll("input[data-reads]")) file.closest("label").hidden = false;
-};
-document.addEventListener("change", async (event) => {
-  const name = event.target.dataset?.reads;
-  if (!name || !event.target.files[0]) return;
-  event.target.form.elements[name].value = (await event.target.files[0].slice(0, 20000).text()).trim();
 });
 
 document.addEventListener("submit", (event) => {
@@ -117,7 +106,6 @@ for (const form of document.querySelectorAll("form[data-applies]")) {
 export const dress = () => {
   for (const button of document.querySelectorAll("[data-plain]")) button.hidden = true;
   for (const button of document.querySelectorAll("[data-copies]")) button.hidden = false;
-  readFiles(document);
 };
 dress();
 document.addEventListener("htmx:after:swap", dress);

@@ -47,17 +47,28 @@ def postgresql_template(postgresql_server: servers.PostgreSQL) -> str:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sqlite_folder() -> Iterator[Path]:
+    """Where the SQLite databases of this test process are."""
+    folder = servers.database_folder("forebay-sqlite-")
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(sqlite_folder: Path) -> Path:
     """A migrated file without rows, to be copied."""
-    path = tmp_path_factory.mktemp("sqlite") / "migrated.db"
+    path = sqlite_folder / "migrated.db"
     migrations.upgrade(f"sqlite:///{path}")
     return path
 
 
 @pytest.fixture
-def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+def sqlite_url(sqlite_template: Path) -> Iterator[str]:
     """A migrated SQLite database without rows, this test's own."""
-    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'forebay.db')}"
+    folder = sqlite_template.with_name(f"test_{next(numbers)}")
+    folder.mkdir(mode=0o700)
+    yield f"sqlite:///{shutil.copy(sqlite_template, folder / 'forebay.db')}"
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -348,7 +348,7 @@ def build_api(forebay: Forebay, url: str) -> tuple["Litestar", "Door"]:
     door = Door(services)
     frame = build_frame(forebay, door, url)
     own_pages, close_pages = pages.build(frame, ProviderShells(lambda: forebay.providers))
-    asgi = server.build(door, [*health.build(door), *own_pages])
+    asgi = server.build(door, [*health.build(door), *own_pages], frame.stray)
     asgi.on_shutdown.append(close_pages)
     return asgi, door
 

@@ -28,7 +28,7 @@ def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("cloud")
     if request.param == "sqlite":
         template: Path = request.getfixturevalue("sqlite_template")
-        url = f"sqlite:///{shutil.copy(template, folder / 'forebay.db')}"
+        url = f"sqlite:///{shutil.copy(template, template.with_name(f'cloud_{next(numbers)}.db'))}"
         cloud = Cloud(folder, url, loop)
         yield cloud
         cloud.close()

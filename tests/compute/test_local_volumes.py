@@ -58,6 +58,27 @@ def test_a_file_outlives_its_machine_and_is_there_before_anything_runs_on_the_ne
     assert used < MEGABYTE
 
 
+def test_what_is_stored_is_known_to_the_block_once_no_machine_has_it(lab: Lab) -> None:
+    """XFS counts what it holds ready for a file that grows, and for writes under way: as much again, at times."""
+    data = make(lab.provider, "data")
+    machine = lab.launch("writer", volumes=(data,))
+    lab.says(machine, "cd /mnt/data; for i in 1 2 3 4 5 6; do head -c 9M /dev/zero >> file; done")
+    lab.provider.resize_volume("data", 2)
+    lab.provider.detach_volume("data", "writer")
+
+    def used() -> int:
+        [seen] = lab.provider.observe_volumes()
+        assert seen.used_bytes is not None
+        return seen.used_bytes
+
+    assert used() == 54 * MEGABYTE
+    lab.provider.attach_volume(data, "writer")
+    assert used() == pytest.approx(54 * MEGABYTE, abs=16384)
+    lab.says(machine, "rm /mnt/data/file")
+    lab.end(["writer"])
+    assert used() == 0
+
+
 def test_volumes_come_and_go_while_machines_run_and_are_shared(lab: Lab) -> None:
     data, more = make(lab.provider, "data"), make(lab.provider, "more")
     one, two = lab.launch("one"), lab.launch("two")

@@ -7,7 +7,10 @@ import pytest
 
 from tests.api.wire import Loop
 from tests.e2e.cloud import Client, Cloud, cloud, forebay
+from tests.e2e.watchdog import pytest_runtest_protocol
 from tests.web.stage import Stage, make_stage
+
+__all__ = ["pytest_runtest_protocol"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

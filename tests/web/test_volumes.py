@@ -46,10 +46,12 @@ def test_a_volume_from_its_making_to_its_end(cloud: Cloud) -> None:
     browser.get(f"{here}/delete")
     busy = browser.submit(f"{here}/delete", confirm="datasets-2")
     assert busy.status_code == 409
+    cloud.provider.write(here.rpartition("/")[2], 20 * 1024**3 - 1)
     browser.get(f"{here}/detach?deploymentId={machine['id']}")
     browser.submit(f"{here}/detach")
     cloud.run("volumes")
-    browser.get(f"{here}/delete")
+    assert "20 GB of 20 GB" in browser.get(f"{base}/volumes").text
+    assert "datasets-2</strong>, 20 GB, is lost" in browser.get(f"{here}/delete").text
     assert browser.submit(f"{here}/delete", confirm="no").status_code == 400
     browser.get(f"{here}/delete")
     browser.submit(f"{here}/delete", confirm="datasets-2")

@@ -106,6 +106,30 @@ def test_each_share_is_told_once_a_month(stage: Stage) -> None:
     assert subjects(stage)[told:] == ["the team's budget is at 50 %"]
 
 
+def test_what_is_charged_for_a_month_when_it_is_over_is_told(stage: Stage) -> None:
+    team, worker = stage.team(dollars=10_000), reconciler(stage)
+    stage.clock.pass_(31 * DAY - 10 * HOUR - stage.seconds())
+    put(stage, team, 30, AtLimit.stop)
+    stage.running(team)
+    look_after(stage, HOUR, worker)
+    stage.clock.pass_(10 * HOUR)
+    worker.run()
+    assert subjects(stage) == [], "it isn't charged yet"
+    # The charge brings nine hours of March, and one of April.
+    look_after(stage, 60, worker)
+    assert subjects(stage) == ["the team's budget was used up in March"]
+    text = letters(stage)[-1][1]
+    assert "of $30.00 for March was spent, 120 %." in text
+    assert "It has begun anew on 1 April, and nothing is refused or stopped for this." in text
+    assert (kept(stage, team).month, kept(stage, team).told_share, kept(stage, team).stops_at) == ("2026-03", 100, None)
+    # Once; April is its own.
+    reconciler(stage).run()
+    look_after(stage, 60, worker)
+    assert len(subjects(stage)) == 1
+    look_after(stage, 4 * HOUR, worker)
+    assert subjects(stage)[1:] == ["the team's budget is at 50 %"]
+
+
 def test_a_budget_that_stops_gives_a_notice_and_keeps_every_disk(stage: Stage) -> None:
     team, worker = stage.team(dollars=10_000), reconciler(stage)
     person = team.context.caller.user_id

@@ -245,6 +245,28 @@ def test_a_machine_that_ends_or_is_lost_leaves_its_volumes(stage: Stage) -> None
     stage.check()
 
 
+def test_what_is_stored_is_known_as_soon_as_a_volume_is_off_its_machine(stage: Stage) -> None:
+    team = stage.team()
+    volume = stage.create_volume(team)
+    machine, other = (stage.launch(team, volume_ids=(volume,)) for _ in range(2))
+    stage.settle()
+
+    def used() -> int:
+        with stage.database.read() as connection:
+            return volumes.find(connection, volume, team.id).used_bytes
+
+    stage.provider.write(volume, 4096)
+    detach(stage, team, volume, machine)
+    stage.forebay.volumes.run()
+    assert (states(stage, volume)[0], used()) == ("detached", 4096)
+    stage.provider.write(volume, 4096)
+    stage.terminate(team, other)
+    stage.forebay.deployments.run()
+    stage.forebay.volumes.run()
+    assert (states(stage, volume)[1], used()) == ("detached", 8192)
+    stage.check()
+
+
 def test_where_volumes_can_t_be_shared_the_second_machine_is_refused(stage: Stage) -> None:
     stage.provider.can_share = False
     stage.provider.capabilities = msgspec.structs.replace(stage.provider.capabilities, shared_volumes=False)

@@ -70,7 +70,8 @@ class Budget(Wire):
     """How much of it is spent, in percent."""
     burn_per_hour: float
     forecast: float
-    """What will have been spent when the month is over, if all that runs now runs on and nothing else does."""
+    """What will have been spent when the month is over, if what runs now runs on, or to its planned end, and nothing
+    else does."""
     state: Literal["ok", "alerted", "used up", "blocked", "stopping", "stopped"]
     """`alerted`: a share is reached that is told of; `used up`: nothing is left, and it only tells; `blocked`: nothing
     is left, and nothing more is launched; `stopping`: its machines are about to be stopped; `stopped`: they are."""

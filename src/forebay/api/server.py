@@ -9,7 +9,7 @@ from typing import Any
 
 from litestar import Litestar, Request, Response
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException, MethodNotAllowedException
+from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler, WebsocketRouteHandler
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
@@ -71,7 +71,8 @@ from forebay.api.call import Incoming
 from forebay.api.door import Door
 from forebay.api.envelope import encoder, refusal
 from forebay.api.route import ROUTES, Route
-from forebay.errors import BadRequest, BodyTooLarge, ForebayError, MethodNotAllowed, NotFound
+from forebay.api.strays import Refused, ShowsPage, meaning
+from forebay.errors import BadRequest, BodyTooLarge, ForebayError
 from forebay.headers import PRIVATE
 
 NOUNS = (
@@ -273,26 +274,6 @@ def options_handler(path: str, methods: Sequence[str]) -> HTTPRouteHandler:
     return HTTPRouteHandler(path, http_method="OPTIONS", name=f"OPTIONS {path}", status_code=204)(endpoint)
 
 
-def on_http_error(request: AnyRequest, error: HTTPException) -> Response[bytes]:
-    """What Litestar itself refuses: paths and methods that don't exist."""
-    found: ForebayError
-    if isinstance(error, MethodNotAllowedException):
-        found = MethodNotAllowed(f"{request.method} is not possible here.")
-    elif error.status_code == 404:
-        found = NotFound("Page" if not request.scope["path"].startswith("/api") else "Route")
-    elif error.status_code < 500:
-        found = BadRequest("The request is not valid.")
-    else:
-        found = ForebayError("Something went wrong on our side. Nothing was changed.")
-    status, headers, payload = refusal(found)
-    return Response(
-        payload,
-        status_code=status,
-        media_type="application/json",
-        headers={**PRIVATE, "content-type": "application/json", **dict(error.headers or {}), **headers},
-    )
-
-
 class Application(Litestar):
     """Litestar without the plugins that it takes by itself if their libraries happen to be there.
 
@@ -304,8 +285,18 @@ class Application(Litestar):
         return [*plugins, MsgspecDIPlugin()]
 
 
-def build(door: Door, more: Sequence[HTTPRouteHandler | WebsocketRouteHandler] = ()) -> Litestar:
-    """The application. `more` are handlers of others: pages, health, the terminals of machines."""
+def build(
+    door: Door, more: Sequence[HTTPRouteHandler | WebsocketRouteHandler] = (), show: ShowsPage | None = None
+) -> Litestar:
+    """The application. `more` are handlers of others: pages, health, the terminals of machines.
+
+    `show` makes the pages by which people learn that there is none at their address.
+    """
+
+    def on_error(request: AnyRequest, error: Exception) -> Refused:
+        headers = error.headers if isinstance(error, HTTPException) else None
+        return Refused(meaning(request, error), headers or {}, show)
+
     proxies = Proxies(door.services.settings.trusted_proxies)
     handlers = [*(handler(route, door, proxies) for route in ROUTES), document_handler(door), *more]
     methods: dict[str, list[str]] = {}
@@ -318,7 +309,7 @@ def build(door: Door, more: Sequence[HTTPRouteHandler | WebsocketRouteHandler] =
         # Ours come first: Litestar's own name the methods of one handler only, where a path has several.
         [*(options_handler(path, found) for path, found in methods.items()), *handlers],
         openapi_config=None,
-        exception_handlers={HTTPException: on_http_error},
+        exception_handlers={HTTPException: on_error, Exception: on_error},
         logging_config=None,
         on_shutdown=[door.close],
     )

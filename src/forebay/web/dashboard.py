@@ -32,8 +32,8 @@ from forebay.domain.money.outlook import DAY, HOUR, Outlook
 from forebay.domain.people import teams
 from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission, Reach
-from forebay.errors import Forbidden, ForebayError, NotFound
-from forebay.web.frame import BESIDE, Frame, Page, go
+from forebay.errors import BadRequest, Forbidden, ForebayError, NotFound
+from forebay.web.frame import BESIDE, EXACT, Frame, Page, go
 from forebay.web.visits import Visit
 
 NAVIGATION = (
@@ -209,11 +209,12 @@ class Dashboard:
         return go(f"/t/{slug}" if slug else "/teams/new")
 
     def handlers(self) -> list[HTTPRouteHandler]:
-        """The way in, and the switch between light and dark."""
+        """The way in, and how this browser wants pages to look."""
         return [
             self.frame.page("GET", "/t", self.start),
             self.frame.page("GET", "/billing/{team_id}", self.to_billing),
             self.frame.page("POST", "/theme", self.set_theme),
+            self.frame.page("POST", "/figures", self.set_figures),
         ]
 
     def to_billing(self, visit: Visit) -> Page:
@@ -232,6 +233,19 @@ class Dashboard:
         line = self.frame.bake("theme", theme if is_known else "", seconds=365 * 86400 if is_known else 0)
         visit.new_cookies.append(line)
         return go(visit.next or "/")
+
+    def set_figures(self, visit: Visit) -> Page:
+        """Amounts and times exact, or short; this browser remembers."""
+        is_exact = visit.form.get("figures") == EXACT
+        line = self.frame.bake("figures", EXACT if is_exact else "", seconds=365 * 86400 if is_exact else 0)
+        visit.new_cookies.append(line)
+        return go(visit.next or "/")
+
+
+def beside(error: ForebayError, names: dict[str, str]) -> BadRequest:
+    """The same refusal with its fields called as they are in the form."""
+    details = {names.get(name, name): reason for name, reason in error.details.items()}
+    return BadRequest(error.sentence, code=error.code, details=details)
 
 
 def is_within(here: str, path: str) -> bool:

@@ -1,4 +1,8 @@
-"""Amounts and times as pages show them: short for the eye, exact for whoever points at them."""
+"""Amounts and times as pages show them: short for the eye, exact for whoever points at them.
+
+Pointing takes a mouse, or a finger. For everybody else, and whoever wants to read down a column, a person can have all
+of them written out exactly, on every page: then nothing is hidden behind a pointer.
+"""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -32,11 +36,26 @@ def exact(amount_micros: int) -> str:
     return f"{'-' if amount_micros < 0 else ''}${int(whole):,}.{part}"
 
 
-def money(amount_micros: int) -> Markup:
-    """An amount to the cent, with the exact one on hover."""
-    value = f"{Decimal(amount_micros) / MICROS_PER_DOLLAR:f}"
+def is_exact(context: Context) -> bool:
+    """Whether whoever looks wants everything written out."""
+    visit = context.get("visit")
+    return visit is not None and visit.is_exact
+
+
+@pass_context
+def money(context: Context, amount_micros: int) -> Markup:
+    """An amount to the cent, with the exact one on hover; or the exact one."""
+    value, all_of_it = f"{Decimal(amount_micros) / MICROS_PER_DOLLAR:f}", exact(amount_micros)
     # Figures of our own making: there is nothing in them to escape, and pages show hundreds.
-    return Markup(f'<data value="{value}" title="{exact(amount_micros)}">{cents(amount_micros)}</data>')  # noqa: S704
+    if is_exact(context):
+        return Markup(f'<data value="{value}">{all_of_it}</data>')  # noqa: S704
+    return Markup(f'<data value="{value}" title="{all_of_it}">{cents(amount_micros)}</data>')  # noqa: S704
+
+
+@pass_context
+def in_words(context: Context, amount_micros: int) -> str:
+    """An amount within a sentence."""
+    return exact(amount_micros) if is_exact(context) else cents(amount_micros)
 
 
 def rate(rate_micros: int) -> Markup:
@@ -81,21 +100,33 @@ def relative(seconds: int) -> str:
 
 @pass_context
 def since(context: Context, at: datetime | int | None) -> Markup:
-    """A time as it is from now, with the exact one on hover; a dash for none."""
+    """A time as it is from now, with the exact one on hover; or the exact one. A dash for none."""
     if at is None:
         return Markup('<span class="quiet">–</span>')
     seconds = at_seconds(at)
-    words = relative(seconds - int(context["visit"].now.timestamp()))
     iso, full = written(seconds)
+    if is_exact(context):
+        return Markup(f'<time datetime="{iso}">{full}</time>')  # noqa: S704
+    words = relative(seconds - int(context["visit"].now.timestamp()))
     return Markup(f'<time datetime="{iso}" title="{full}" data-relative>{words}</time>')  # noqa: S704
 
 
-def runway(seconds: int | None) -> str:
+@pass_context
+def moment(context: Context, at: datetime | int) -> str:
+    """A time to the minute, or exactly."""
+    full = said(at)
+    return full if is_exact(context) else f"{full[: -len(':00 UTC')]} UTC"
+
+
+@pass_context
+def runway(context: Context, seconds: int | None) -> str:
     """How long credits last, in a word or two."""
     if seconds is None:
         return "no end"
     if seconds <= 0:
         return "none left"
+    if is_exact(context):
+        return duration(seconds)
     return lasting(seconds).removeprefix("about ")
 
 
@@ -114,6 +145,15 @@ def day(text: str) -> str:
     return f"{date.fromisoformat(text):%-d %b %Y}"
 
 
+def stored(size_bytes: int) -> str:
+    """An amount of storage, in units of 1024 as sizes are sold and as `forebay volumes` writes it: 20 MB, 1.5 GB."""
+    size, units = float(size_bytes), ["B", "KB", "MB", "GB", "TB"]
+    while size >= 1024 and len(units) > 1:
+        size /= 1024
+        units.pop(0)
+    return f"{size:.0f} {units[0]}" if units[0] == "B" or size >= 10 else f"{size:.1f} {units[0]}"
+
+
 def initial(text: str) -> str:
     """The letter that stands for a name."""
     return (text.strip() or "?")[0].upper()
@@ -127,12 +167,14 @@ def choice(value: str, text: str = "{}") -> tuple[str, str]:
 FILTERS = {
     "choice": choice,
     "money": money,
-    "cents": cents,
+    "cents": in_words,
     "exact": exact,
     "rate": rate,
+    "moment": moment,
     "since": since,
     "runway": runway,
     "duration": duration,
     "day": day,
     "initial": initial,
+    "stored": stored,
 }

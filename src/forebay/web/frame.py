@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, unquote
@@ -41,6 +41,7 @@ from forebay.headers import ALWAYS
 from forebay.settings import Settings
 from forebay.storage.database import Database
 from forebay.web import assets, compression, figures
+from forebay.web.uploads import MULTIPART, File, read_upload
 from forebay.web.visits import SignInFirst, Visit, cookies_of, fields_of, read_body, with_next
 
 FOLDER = Path(__file__).parent
@@ -49,6 +50,8 @@ START = "/t"
 """Where a person begins who wants nothing in particular: the team they looked at last."""
 SLUG = re.compile(r"[a-z0-9-]{1,60}")
 THEMES = ("light", "dark")
+EXACT = "exact"
+"""What the cookie holds of whoever wants amounts and times written out."""
 FIELDS = ("email", "password", "name", "code")
 """Of all forms: an error about one of them stands beside it."""
 BESIDE = {"WRONG_CREDENTIALS": ("password", "currentPassword"), "WRONG_CODE": ("code",)}
@@ -150,7 +153,7 @@ class Frame:
             trim_blocks=True,
             auto_reload=False,
         )
-        self.templates.filters |= {"moment": moment, "agent": agent, **figures.FILTERS}
+        self.templates.filters |= {"agent": agent, **figures.FILTERS}
         self.templates.globals |= {"public_url": public_url, "version": __version__, "settings": settings}
         self.templates.globals |= {"asset": assets.address, "sign": assets.sign}
 
@@ -182,28 +185,49 @@ class Frame:
             path.replace("}", ":str}"), http_method=methods, name=f"page {method} {path}", status_code=200
         )(endpoint)
 
+    async def stray(self, request: Request[Any, Any, State], error: ForebayError) -> ASGIResponse:
+        """A page for who came to an address that there is not, or to one that failed before it was a page."""
+
+        def refuse(_visit: Visit) -> Page:
+            raise error
+
+        try:
+            visit = self.visit_of(request.scope, "GET", {})
+        except ForebayError:
+            return self.write(None, refusal("error.html", error, code=error.code))
+        visit.parameters = {}
+        return await asyncio.get_running_loop().run_in_executor(self.executor, self.answer, refuse, visit)
+
     async def read(self, request: Request[Any, Any, State]) -> Visit:
         """A request as a visit. Raises BadRequest, BodyTooLarge, NotFound."""
         form: dict[str, str] = {}
+        files: dict[str, File] = {}
         if request.method == "POST":
             kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if kind != "application/x-www-form-urlencoded":
+            if kind == MULTIPART:
+                form, files = await read_upload(request)
+            elif kind == "application/x-www-form-urlencoded":
+                form = fields_of(await read_body(request))
+            else:
                 raise BadRequest("This is not a form.")
-            form = fields_of(await read_body(request))
-        return self.visit_of(request.scope, str(request.method), form)
+        visit = self.visit_of(request.scope, str(request.method), form)
+        visit.files = files
+        return visit
 
     def visit_of(self, scope: Scope, method: str, form: dict[str, str]) -> Visit:
         """What asks, as a visit. Raises BadRequest, NotFound."""
         if "\0" in scope["path"]:
             raise NotFound("Page")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        cookies = cookies_of(headers.get("cookie", ""))
         return Visit(
             method=method,
             path=scope["path"],
             parameters=dict(scope.get("path_params", {})),
             query=fields_of(scope["query_string"]),
             form=form,
-            cookies=cookies_of(headers.get("cookie", "")),
+            cookies=cookies,
+            is_exact=cookies.get(self.cookie("figures")) == EXACT,
             headers=headers,
             address=self.address_of(scope),
             now=self.clock.now(),
@@ -428,12 +452,6 @@ class Frame:
         given = compression.unmask(visit.form.get("csrf", ""))
         if not bound or not hmac.compare_digest(given, self.token_of(visit)):
             raise FormRefused
-
-
-def moment(at: datetime | int) -> str:
-    """A time for people."""
-    when = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
-    return f"{when:%-d %b %Y, %H:%M} UTC"
 
 
 def agent(text: str) -> str:

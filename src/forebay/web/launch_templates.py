@@ -14,10 +14,10 @@ from forebay.domain.people import accounts
 from forebay.domain.people.roles import Permission
 from forebay.errors import ForebayError, NotFound
 from forebay.ids import is_id
-from forebay.web.dashboard import Dashboard
+from forebay.web.dashboard import Dashboard, beside
 from forebay.web.frame import Page, go
 from forebay.web.launch_forms import OTHER_KEY, given_of, order_of
-from forebay.web.launches import LaunchPages, beside
+from forebay.web.launches import LaunchPages
 from forebay.web.visits import Visit
 
 MANAGE = Permission.manage_templates

@@ -25,8 +25,9 @@ from forebay.domain.people.roles import Permission, who_has
 from forebay.errors import BadRequest, Conflict, ForebayError, NotFound
 from forebay.ids import is_id
 from forebay.web import budgets, equivalents, terms
-from forebay.web.dashboard import Dashboard
+from forebay.web.dashboard import Dashboard, beside
 from forebay.web.frame import Page, go
+from forebay.web.key_files import field_of, key_of
 from forebay.web.launch_forms import OTHER_KEY, filled, given_of, moved, order_of
 from forebay.web.once import FIELD, new_word, once
 from forebay.web.visits import Visit
@@ -190,8 +191,9 @@ class LaunchPages:
     def add_key(self, visit: Visit) -> Page:
         """Add a key to the team, and choose it, without leaving the form."""
         visit.context.demand(Permission.launch)
-        given, text = visit.form.get("newKeyName", "").strip(), visit.form.get("newKey", "")
+        given = visit.form.get("newKeyName", "").strip()
         try:
+            text = key_of(visit, "newKey", "newKeyFile")
             name = given or ssh_keys.parse(text)[2] or "key"
             with self.dashboard.begin(visit) as connection:
                 key = ssh_keys.add_by(connection, visit.context, name=name[:120], public_key=text, now=visit.now)
@@ -203,11 +205,6 @@ class LaunchPages:
         except ForebayError as error:
             if error.status in (401, 403, 404):
                 raise
-            return self.ask(visit, beside(error, {"publicKey": "newKey", "name": "newKeyName"}))
+            names = {"publicKey": field_of(visit, "newKey", "newKeyFile"), "name": "newKeyName"}
+            return self.ask(visit, beside(error, names))
         return self.ask(visit, changes={"sshKeyId": key_id, "newKey": "", "newKeyName": ""}, key_said=words)
-
-
-def beside(error: ForebayError, names: dict[str, str]) -> BadRequest:
-    """The same refusal with its fields called as they are in the form."""
-    details = {names.get(name, name): reason for name, reason in error.details.items()}
-    return BadRequest(error.sentence, code=error.code, details=details)

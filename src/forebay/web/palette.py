@@ -53,9 +53,11 @@ class PalettePages:
         ]
         found += [entry("Team", team.name, f"/t/{team.slug}") for team in mine]
         found.append(entry("Action", "Create a team", "/teams/new"))
+        wanted = "Show short amounts and times" if visit.is_exact else "Show exact amounts and times"
+        found.append(entry("Action", wanted, base) | {"presses": "exactness"})
         return Page(json={"entries": found})
 
 
 def entry(kind: str, name: str, address: str, more: str = "") -> dict[str, str]:
-    """One of them, as our script takes it."""
+    """One of them, as our script takes it. Where it `presses` something, that is a button of the frame, by its id."""
     return {"kind": kind, "name": name, "address": address, "more": f"{kind} · {more}" if more else kind}

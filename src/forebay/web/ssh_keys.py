@@ -8,10 +8,12 @@ from forebay.domain.people import accounts
 from forebay.domain.people.roles import Permission
 from forebay.errors import ForebayError, NotFound
 from forebay.ids import is_id
-from forebay.web.dashboard import Dashboard
+from forebay.web.dashboard import Dashboard, beside
 from forebay.web.frame import Page, go
+from forebay.web.key_files import key_of
 from forebay.web.visits import Visit
 
+FILE = "publicKeyFile"
 MANAGE = Permission.manage_ssh_keys
 
 
@@ -53,15 +55,16 @@ class SshKeyPages:
 
     def add(self, visit: Visit) -> Page:
         """Add it to the team. Without a name it gets the comment in it, which says whose and where from it is."""
-        given, text = visit.form.get("name", "").strip(), visit.form.get("publicKey", "")
+        given = visit.form.get("name", "").strip()
         try:
+            text = key_of(visit, "publicKey", FILE)
             name = given or ssh_keys.parse(text)[2] or "key"
             with self.dashboard.begin(visit) as connection:
                 key = ssh_keys.add_by(connection, visit.context, name=name[:120], public_key=text, now=visit.now)
         except ForebayError as error:
             if error.status in (403, 404):
                 raise
-            return self.ask(visit, error)
+            return self.ask(visit, beside(error, {"publicKey": FILE}) if FILE in visit.files else error)
         self.frame.say(visit, f"{key.name} is added. It can be chosen at the next launch.")
         return self.back(visit)
 

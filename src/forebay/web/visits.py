@@ -14,6 +14,7 @@ from litestar.datastructures import State
 from forebay.domain.people import sessions
 from forebay.domain.people.access import Caller, Denied, Stranger, TeamContext
 from forebay.errors import BadRequest, BodyTooLarge, Unauthenticated
+from forebay.web.uploads import File
 
 MOST_FORM_BYTES = 64 * 1024
 MOST_FIELDS = 50
@@ -39,6 +40,10 @@ class Visit(msgspec.Struct, kw_only=True):
     headers: dict[str, str]
     address: str
     now: datetime
+    files: dict[str, File] = msgspec.field(default_factory=dict)
+    """The chosen files of a form, by the names of their fields."""
+    is_exact: bool = False
+    """Whether the person wants amounts and times written out."""
     caller: Caller | None = None
     """Who is signed in in this browser."""
     team: TeamContext | None = None

@@ -145,9 +145,13 @@ class VolumeReconciler:
 
     def place(self, volume: Volume, token: str, provider: Provider) -> int | None:
         """Have it on the machines that should have it, and on no others."""
-        seen = next((each for each in provider.observe_volumes() if each.volume_id == volume.id), None)
+        seen = observed(provider, volume.id)
         with self.database.read() as connection:
             wanted = volume_attachments.of_volume(connection, volume.id)
+        if seen is not None and seen.used_bytes not in (None, volume.used_bytes):
+            # A machine that ended has let go of it, for one: what it left is known now, not a round later.
+            with self.database.begin() as connection:
+                volume_work.mark_used(connection, volume.id, token, seen.used_bytes)
         on = set() if seen is None else set(seen.deployment_ids)
         waits = [self.place_on(volume, token, provider, each, is_there=each.deployment_id in on) for each in wanted]
         for stray in on - {each.deployment_id for each in wanted}:
@@ -182,15 +186,20 @@ class VolumeReconciler:
             volume_work.mark_attached(connection, volume, token, wanted, now=self.clock.now())
 
     def detach(self, volume: Volume, token: str, provider: Provider, wanted: Attachment) -> int | None:
-        """Take it off one machine. While something uses it that is tried for a while, and then given up."""
+        """Take it off one machine, and say what is stored on it now that its last write is done.
+
+        While something uses it that is tried for a while, and then given up.
+        """
         try:
             provider.detach_volume(volume.id, wanted.deployment_id)
         except Busy:
             with self.database.begin() as connection:
                 is_over = volume_work.mark_busy(connection, volume, token, wanted, now=self.clock.now())
             return None if is_over else SOON_SECONDS
+        seen = observed(provider, volume.id)
+        used_bytes = None if seen is None else seen.used_bytes
         with self.database.begin() as connection:
-            volume_work.mark_detached(connection, volume, token, wanted, now=self.clock.now())
+            volume_work.mark_detached(connection, volume, token, wanted, used_bytes, now=self.clock.now())
         return None
 
     def take_away(self, volume: Volume, token: str, provider: Provider) -> int | None:
@@ -209,6 +218,11 @@ class VolumeReconciler:
     def close(self) -> None:
         """What is under way is taken up at the next start."""
         self.executor.shutdown(wait=False, cancel_futures=True)
+
+
+def observed(provider: Provider, volume_id: str) -> Seen | None:
+    """The volume as the provider sees it now; None if it has none such. Raises ProviderError."""
+    return next((each for each in provider.observe_volumes() if each.volume_id == volume_id), None)
 
 
 def look(database: Database, name: str, provider: Provider, *, now: datetime) -> bool:

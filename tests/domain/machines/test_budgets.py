@@ -206,6 +206,32 @@ def test_what_is_spent_is_what_usage_says(database: Database, made: list[Any], c
         connection.rollback()
 
 
+def test_what_ends_by_plan_is_foreseen_until_then(database: Database) -> None:
+    now, hour = after(15 * DAY), 3600
+    month = month_of(now)
+    left = int((month.end_at - now).total_seconds()) // hour
+    with database.begin() as connection:
+        books = Books(connection)
+        books.budget(Scope.team, "")
+        books.run([("compute", 0, None, None, 3600, 0, None)] * 5, [], 15 * DAY)
+        machines = tables.deployments
+        ids = connection.execute(sa.select(machines.c.id).where(machines.c.team_id == books.team)).scalars().all()
+        ends: list[dict[str, Any]] = [
+            {"ends_at": now + timedelta(hours=10)},
+            {"ends_at": now + timedelta(hours=10), "reclaim_at": now + timedelta(hours=4)},
+            {"ends_at": month.end_at + timedelta(days=1)},
+            {"ends_at": now - timedelta(minutes=1)},
+            {},
+        ]
+        for machine, values in zip(ids, ends, strict=True):
+            if values:
+                connection.execute(sa.update(machines).where(machines.c.id == machine).values(**values))
+        [standing] = budgets.standings(connection, books.team, now=now)
+        assert standing.figures.burn_micros_per_hour == 5 * 3600
+        assert standing.figures.coming_micros == 3600 * (10 + 4 + left + 0 + left)
+        connection.rollback()
+
+
 def test_months_begin_and_end_in_utc() -> None:
     month = month_of(datetime.fromisoformat("2026-12-31T23:30:00-05:00"))
     assert (month.key, month.end_at.isoformat()) == ("2027-01", "2027-02-01T00:00:00+00:00")

@@ -213,7 +213,6 @@ def adds_a_key(olga: Person, site: Site) -> None:
     olga.open("SSH keys")
     olga.follow("Add a key")
     olga.page.locator("dialog input[type=file]").set_input_files(f"{site.key}.pub")
-    expect(olga.page.get_by_label("Public key")).to_have_value(re.compile("^ssh-ed25519 .* olga@laptop$"))
     olga.picture("add-key")
     olga.press("Add the key")
     expect(olga.row("olga@laptop")).to_contain_text("SHA256:")

@@ -208,7 +208,6 @@ def test_ssh_keys(world: World, tmp_path: Path) -> None:
     olga.follow("Add a key")
     (tmp_path / "id.pub").write_text(new_public_key().replace("someone@somewhere", "from@a-file") + "\n")
     olga.page.locator("dialog input[type=file]").set_input_files(tmp_path / "id.pub")
-    expect(olga.field("Public key")).to_have_value(re.compile("from@a-file$"))
     olga.press("Add the key")
     expect(olga.row("from@a-file")).to_contain_text("SHA256:")
     olga.picture("two-more")

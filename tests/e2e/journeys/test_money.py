@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from playwright.sync_api import expect
 
-from tests.api.cloud import new_public_key
+from tests.api.cloud import DOLLAR, new_public_key
 from tests.e2e.journeys.people import downloaded, in_looks
 from tests.e2e.journeys.world import World
 
@@ -106,6 +106,29 @@ def test_auto_top_up(world: World) -> None:
     olga.press("Turn off")
     expect(olga.page.locator("#auto-top-up .badge").first).to_have_text("off")
     olga.is_content(400)
+
+
+def test_usage_that_comes_while_one_looks(world: World) -> None:
+    """A page that was empty gets its lines and its chart, and the chart goes on with them."""
+    nell = world.cloud.person("Nell New", credits_micros=100 * DOLLAR)
+    stage, lab, key = world.stage, world.stage.lab, world.stage.key
+    one = world.enter(nell, "usage-comes", "/t")
+    one.open("Billing")
+    one.tab("Usage")
+    expect(one.page.get_by_text("Nothing was charged")).to_be_visible()
+    made = world.cloud.post("/api/ssh-keys", nell.key, {"name": "laptop", "publicKey": new_public_key()}).ok(201)
+    try:
+        stage.lab, stage.key = nell.team, str(made["id"])
+        stage.launch(nell, "l40s-1", "first")
+    finally:
+        stage.lab, stage.key = lab, key
+    for spent in ("$0.87", "$1.74"):
+        stage.spend(1)
+        expect(one.page.locator("#spent .u-legend")).to_contain_text(spent)
+        expect(one.page.locator("#spent canvas")).to_have_count(1)
+        expect(one.page.locator("#lines")).to_contain_text(spent)
+    one.picture("drawn")
+    one.is_content()
 
 
 def test_usage_and_statements(world: World) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from pathlib import Path
 
 from playwright.sync_api import expect
 
@@ -23,7 +24,7 @@ def signs_up(world: World, one: Person, name: str, address: str) -> None:
     one.press("Sign in")
 
 
-def test_a_team_without_scripts(world: World) -> None:
+def test_a_team_without_scripts(world: World, tmp_path: Path) -> None:
     nora = world.visitor("without-scripts", java_script_enabled=False)
     nora.page.goto("/sign-up")
     signs_up(world, nora, "Nora Noscript", "nora@example.org")
@@ -36,7 +37,9 @@ def test_a_team_without_scripts(world: World) -> None:
     nora.press("Add the key")
     nora.is_told("Public key", re.compile("key"))
     nora.picture("no-key")
-    nora.fill({"Public key": new_public_key()})
+    nora.fill({"Public key": ""})
+    (tmp_path / "id.pub").write_text(new_public_key())
+    nora.field("Or the .pub file").set_input_files(tmp_path / "id.pub")
     nora.press("Add the key")
     nora.reads("is added")
 

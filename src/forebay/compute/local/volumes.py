@@ -34,15 +34,10 @@ from forebay.compute.local.disks import tune
 from forebay.compute.local.mounts import Mounts
 from forebay.compute.local.offers import DISK_RESERVE_GB, GIGABYTE
 from forebay.compute.local.service import find_program, machine_lock, run
+from forebay.compute.local.xfs import LOG_MB, PLAIN, superblock, used_bytes
 from forebay.settings import Settings
 
-LOG_MB = 64
-"""The file system's log; it comes on top of what was bought."""
 MEGABYTE = 1024**2
-PLAIN = ("-m", "reflink=0,rmapbt=0,finobt=0,inobtcount=0", "-l", f"size={LOG_MB}m")
-"""Without what takes room of its own: nothing is used on an empty volume."""
-POOL_BLOCKS = 8192
-"""What XFS keeps for itself, or a twentieth of a small volume; it counts that as used."""
 LARGEST_GB = 16_384
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 PROGRAMS = ("mkfs.xfs", "xfs_growfs", "mount", "losetup")
@@ -54,20 +49,11 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     team_id: str
     team_number: int
     uid_base: int
-    used_bytes: int = 0
-    """When it was last unmounted."""
 
 
 def image_bytes(size_gb: int) -> int:
     """How large the file of a volume is."""
     return size_gb * GIGABYTE + LOG_MB * MEGABYTE
-
-
-def used_bytes(place: Path) -> int:
-    """What is stored on a volume that is mounted."""
-    found = os.statvfs(place)
-    kept = min(found.f_blocks // 20, POOL_BLOCKS)
-    return max(0, found.f_blocks - found.f_bfree - kept) * found.f_frsize
 
 
 class Volumes:
@@ -242,14 +228,11 @@ class Volumes:
                 self.close_unused(self.mounts.forget_machine(deployment_id))
 
     def close_unused(self, volume_ids: Iterator[str] | set[str] | list[str]) -> None:
-        """Unmount those that no machine has, and keep what is stored on them in mind."""
+        """Unmount those that no machine has."""
         for volume_id in volume_ids:
             place = self.mounts.volumes / volume_id
             if self.mounts.on_machines(volume_id) or not os.path.ismount(place):
                 continue
-            with contextlib.suppress(Rejected):
-                owner = self.owner(volume_id)
-                self.write_owner(volume_id, msgspec.structs.replace(owner, used_bytes=used_bytes(place)))
             # Something of the host itself may look at it: it is closed the next time, then.
             with contextlib.suppress(Busy):
                 self.mounts.close(volume_id)
@@ -277,12 +260,14 @@ class Volumes:
         found = []
         for volume_id, image in sorted(self.images().items()):
             try:
-                used, size = self.owner(volume_id).used_bytes, image.stat().st_size
+                self.owner(volume_id)
+                size, about = image.stat().st_size, superblock(image)
             except (Rejected, FileNotFoundError):
                 continue
-            place = self.mounts.volumes / volume_id
-            if any(each.place == place for each in table):
-                used = used_bytes(place)
+            place, used = self.mounts.volumes / volume_id, None
+            if about is not None:
+                is_mounted = any(each.place == place for each in table)
+                used = used_bytes(place, about.groups) if is_mounted else about.used_bytes
             machines = {target.parent.name for target in self.mounts.on_machines(volume_id, table)}
             found.append(
                 Volume(

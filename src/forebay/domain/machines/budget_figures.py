@@ -1,7 +1,7 @@
 """What budgets go by: what machines, disks and volumes cost in a month, by where that comes from.
 
 To the micro-dollar what usage says by member, key and label; beside it what is held for launches, what runs now costs
-an hour, and what it comes to by the month's end.
+an hour, and what it comes to by the month's end, or by the planned end of a machine.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -44,7 +44,7 @@ class Figures(msgspec.Struct, frozen=True):
     """Held for launches, and not charged yet."""
     burn_micros_per_hour: int = 0
     coming_micros: int = 0
-    """What comes to it by the month's end if nothing changes."""
+    """What comes to it by the month's end if nothing changes but what is planned."""
 
     def plus(self, other: "Figures") -> "Figures":
         """Both."""
@@ -79,8 +79,13 @@ def spent_parts(team_id: str, month: Month) -> sa.Select[Any]:
 
 
 def coming_parts(team_id: str, month: Month) -> sa.Select[Any]:
-    """SQL: what is open now, an hour, and from where it is charged to until the month's end."""
-    first, last = (sa.literal(int(moment.timestamp()), sa.BigInteger) for moment in (month.start_at, month.end_at))
+    """SQL: what is open now, an hour, and what it comes to from where it is charged to: until the month's end, or until
+    its machine's own where that is planned before.
+    """
+    first, over = (sa.literal(int(moment.timestamp()), sa.BigInteger) for moment in (month.start_at, month.end_at))
+    last: sa.ColumnElement[int] = over
+    for planned in (deployments.c.ends_at, deployments.c.reclaim_at):
+        last = usage.lesser(sa.func.coalesce(usage.seconds(planned), over), last)
     started = usage.seconds(segments.c.started_at)
     low = usage.greater(usage.seconds(segments.c.charged_through), first)
 
@@ -89,7 +94,8 @@ def coming_parts(team_id: str, month: Month) -> sa.Select[Any]:
         return found
 
     coming = sa.case((low < last, charged(last) - charged(low)), else_=0)
-    parts = part(segments, segments.c.resource_id, burn_micros_per_hour=segments.c.rate_micros, coming_micros=coming)
+    source = segments.outerjoin(deployments, deployments.c.id == segments.c.resource_id)
+    parts = part(source, segments.c.resource_id, burn_micros_per_hour=segments.c.rate_micros, coming_micros=coming)
     return parts.where(segments.c.team_id == team_id, segments.c.ended_at.is_(None))
 
 

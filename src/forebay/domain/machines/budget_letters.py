@@ -55,9 +55,18 @@ def amounts(standing: Standing) -> str:
     )
 
 
-def reached(about: About, standing: Standing, share: int) -> LetterTo:
-    """So much of it is spent."""
+def reached(about: About, standing: Standing, share: int, *, now: datetime) -> LetterTo:
+    """So much of it is spent; or was, of a month that is over."""
     budget, month = standing.budget, standing.month
+    what = "is used up" if share == WHOLE else f"is at {share} %"
+    if month.end_at <= now:
+        was = what.replace("is ", "was ", 1)
+        paragraphs = [
+            f"{plain(about.name)}: of {called(standing)} {amounts(standing).replace(' is spent', ' was spent')}.",
+            f"The last of it was charged when the month was over. It has begun anew on {month.end_at:%-d %B}, and "
+            "nothing is refused or stopped for this.",
+        ]
+        return about.letter(f"{called(standing)} {was} in {month.start_at:%B}", paragraphs)
     until = f"It begins anew on {month.end_at:%-d %B}."
     at_limit = {
         AtLimit.notify: "Nothing else happens when it is used up: it only tells.",
@@ -78,8 +87,9 @@ def reached(about: About, standing: Standing, share: int) -> LetterTo:
     ]
     if standing.figures.burn_micros_per_hour and budget.at_limit is not AtLimit.stop:
         burn, forecast = to_the_cent(standing.figures.burn_micros_per_hour), to_the_cent(standing.forecast_micros)
-        paragraphs.append(f"What runs now costs {burn} an hour; at that the month comes to {forecast}.")
-    what = "is used up" if share == WHOLE else f"is at {share} %"
+        paragraphs.append(
+            f"What runs now costs {burn} an hour; with the ends that are planned the month comes to {forecast}."
+        )
     return about.letter(f"{called(standing)} {what}", paragraphs)
 
 

@@ -20,13 +20,17 @@ from forebay.domain.machines.deployments import Deployment, Status
 from forebay.domain.money import budgets as kept
 from forebay.domain.money import ledger
 from forebay.domain.money.amounts import to_dollars
-from forebay.domain.money.budgets import AtLimit
+from forebay.domain.money.budgets import AtLimit, month_of
 from forebay.domain.money.low_balance_letters import LetterTo
 from forebay.domain.people import activity, notifications
 from forebay.domain.people.notification_kinds import Kind
 from forebay.storage.tables import accounts, teams
 from forebay.storage.tables import budgets as rows
 from forebay.storage.tables import deployments as machines
+
+LATE_DAYS = 3
+"""For so long into a month what is charged for the one before is looked at: the last minutes of a month are charged in
+the next one, and so is all that ran while nobody was there to charge."""
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +98,22 @@ def has_to_tell(standing: Standing) -> bool:
     return budget.reached(standing.spent_micros) > budget.told_share or (is_stopping and budget.stops_at is None)
 
 
+def untold(connection: Connection, team_id: str, *, now: datetime) -> list[Standing]:
+    """How budgets stood in the month before of which a share was reached that wasn't told: by charges that came when
+    it was over. Of one that has told something in this month already, nobody knows any more."""
+    month = month_of(now)
+    if now - month.start_at >= timedelta(days=LATE_DAYS):
+        return []
+    before = month_of(month.start_at - timedelta(days=1))
+    wanted = [
+        each
+        for each in kept.of_team(connection, team_id)
+        if each.month < month.key and each.created_at < month.start_at
+    ]
+    found = budgets.stand(connection, team_id, wanted, now=now, month=before)
+    return [each for each in found if each.budget.reached(each.spent_micros) > each.budget.told_share]
+
+
 def has_to_stop(standing: Standing, *, now: datetime) -> bool:
     """Whether its notice is over."""
     budget = standing.budget
@@ -103,6 +123,8 @@ def has_to_stop(standing: Standing, *, now: datetime) -> bool:
 
 def has_news(connection: Connection, team_id: str, *, now: datetime) -> bool:
     """Whether `look` has anything to do for the team, without writing or locking anything."""
+    if untold(connection, team_id, now=now):
+        return True
     found = budgets.standings(connection, team_id, now=now)
     if any(has_to_tell(standing) for standing in found):
         return True
@@ -118,7 +140,7 @@ def look(connection: Connection, team_id: str, rules: Rules, *, now: datetime) -
     running = deployments.dry_machines(connection, team_id)
     ledger.lock(connection, team_id)
     about = team_of(connection, team_id, rules)
-    told = 0
+    told = sum(tell_share(connection, about, standing, now=now) for standing in untold(connection, team_id, now=now))
     stopped: list[Deployment] = []
     for standing in budgets.standings(connection, team_id, now=now):
         if standing.budget.at_limit is AtLimit.stop and standing.is_used_up and standing.budget.stops_at is None:
@@ -135,7 +157,7 @@ def tell_share(connection: Connection, about: About, standing: Standing, *, now:
     """Tell the highest share that is reached; 1."""
     share = standing.budget.reached(standing.spent_micros)
     kept.note(connection, msgspec.structs.replace(standing.budget, told_share=share))
-    tell(connection, about, standing, budget_letters.reached(about, standing, share), now=now, share=share)
+    tell(connection, about, standing, budget_letters.reached(about, standing, share, now=now), now=now, share=share)
     return 1
 
 

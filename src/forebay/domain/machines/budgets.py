@@ -50,7 +50,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def forecast_micros(self) -> int:
-        """What its scope will have been charged when the month is over, if nothing changes."""
+        """What its scope will have been charged when the month is over, if nothing changes but what is planned."""
         return self.spent_micros + self.figures.coming_micros
 
     @property
@@ -135,11 +135,13 @@ def standings(connection: Connection, team_id: str, *, now: datetime) -> list[St
     return stand(connection, team_id, budgets.of_team(connection, team_id), now=now)
 
 
-def stand(connection: Connection, team_id: str, wanted: Sequence[Budget], *, now: datetime) -> list[Standing]:
-    """How these budgets of the team stand."""
+def stand(
+    connection: Connection, team_id: str, wanted: Sequence[Budget], *, now: datetime, month: Month | None = None
+) -> list[Standing]:
+    """How these budgets of the team stand, in the present month or another."""
     if not wanted:
         return []
-    month = month_of(now)
+    month = month or month_of(now)
     parts = figures_of(connection, team_id, month, {budget.scope for budget in wanted})
     subjects = budget_scopes.subjects(connection, wanted)
     latest = latest_subjects(connection, wanted)

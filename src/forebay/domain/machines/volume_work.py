@@ -195,12 +195,21 @@ def mark_not_attached(
         note(connection, found.deployment_id, "volume-refused", message, now=now)
 
 
-def mark_detached(connection: Connection, volume: Volume, token: str, found: Attachment, *, now: datetime) -> None:
-    """It is off the machine. Raises Lost."""
+def mark_detached(
+    connection: Connection, volume: Volume, token: str, found: Attachment, used_bytes: int | None, *, now: datetime
+) -> None:
+    """It is off the machine, and so much is stored on it, if that can be said. Raises Lost."""
     keep(connection, found.deployment_id)
-    held(connection, volume.id, token)
+    mark_used(connection, volume.id, token, used_bytes)
     if volume_attachments.turn(connection, volume.id, found.deployment_id, "detached", now=now, was="detaching"):
         note(connection, found.deployment_id, "volume-detached", f"{volume.name} is off the machine.", now=now)
+
+
+def mark_used(connection: Connection, volume_id: str, token: str, used_bytes: int | None) -> None:
+    """So much is stored on it; nothing changes where that can't be said. Raises Lost."""
+    volume = held(connection, volume_id, token)
+    if used_bytes is not None and used_bytes != volume.used_bytes:
+        change(connection, volume_id, used_bytes=used_bytes)
 
 
 def mark_busy(connection: Connection, volume: Volume, token: str, found: Attachment, *, now: datetime) -> bool:
