@@ -16,7 +16,7 @@ from tests.api.cloud import Cloud, Person
 from tests.api.wire import Loop
 
 SEED = os.environ.get("SCHEMATHESIS_SEED", "20260301")
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.slow
 
 PROGRAM = Path(sys.executable).with_name("schemathesis")
 

@@ -2,13 +2,18 @@
 
 import re
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from forebay.cli import STATUSES, credentials, here
+from forebay.cli import STATUSES, app, credentials, here, only
 from forebay.domain.people import accounts, cli_sign_ins, roles_page
 from forebay.domain.people.access import Credential, Target, enter
 from forebay.domain.people.credentials import hash_token
@@ -328,3 +333,22 @@ def test_help_names_the_statuses_and_the_shared_options(run: Run, arguments: tup
     said = run(*arguments, "--help", COLUMNS="200")
     assert said.status == 0
     assert ("Exit status" in said.out) if not arguments else ("--server" in said.out)
+
+
+def test_a_command_loads_nothing_that_only_servers_need_and_makes_no_other_command() -> None:
+    heavy = {"asyncio", "litestar", "sqlalchemy", "uvicorn", "cryptography", "jinja2"}
+    program = f"import sys, forebay.cli, forebay.client.volumes; print({heavy} & set(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert said.stdout == "set()\n"
+
+    def commands(program: typer.Typer) -> set[str]:
+        made = get_command(program)
+        assert isinstance(made, TyperGroup)
+        return set(made.commands)
+
+    every = commands(app)
+    for word in every:
+        made = commands(only([word]))
+        assert word in made
+        assert len(made) <= 2
+    assert commands(only(["nonsense"])) == commands(only([])) == every

@@ -1,6 +1,12 @@
 """The `forebay` command: one file a noun over the client, and under `commands` what starts or mends a server."""
 
+import copy
+import os
+import sys
+from collections.abc import Sequence
+
 import typer
+from typer.models import TyperInfo
 
 from forebay import __version__
 from forebay.cli import (
@@ -82,10 +88,30 @@ def version() -> None:
     typer.echo(__version__)
 
 
+def only(asked: Sequence[str]) -> typer.Typer:
+    """The program with no other command than the first word, if that is one: to make them all takes longer than to run
+    most of them."""
+    groups = [group for group in app.registered_groups if name_of(group) in asked]
+    commands = [command for command in app.registered_commands if command.name in asked]
+    if not groups and not commands:
+        return app
+    found = copy.copy(app)
+    # A command that is alone would stand for the whole program, and its name would be its first argument.
+    found.registered_groups, found.registered_commands = groups or app.registered_groups[:1], commands
+    return found
+
+
+def name_of(group: TyperInfo) -> str:
+    """The word that comes before its commands."""
+    own = group.typer_instance
+    return str(group.name or (own.info.name if own else ""))
+
+
 def main() -> None:
     """The entry point: what is wrong is said in one sentence, without a traceback."""
     from forebay.cli.commands.running import say_what_is_wrong
     from forebay.cli.ending import say_refusals
 
+    program = app if "_FOREBAY_COMPLETE" in os.environ else only(sys.argv[1:2])
     with say_what_is_wrong(), say_refusals():
-        app()
+        program()

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from forebay import ids
 from forebay.domain.machines import blueprints
 from forebay.domain.machines.blueprints import Blueprint
+from forebay.domain.money import ledger
 from forebay.domain.people import activity, teams
 from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission
@@ -131,6 +132,8 @@ def create(
         # The machine may have been launched with a key that was deleted since.
         blueprint = blueprints.without_lost_key(connection, context.team_id, blueprint)
     blueprints.check(connection, context, blueprint, like, now=now)
+    # Of several who save in the same moment each sees the others' templates.
+    ledger.lock(connection, context.team_id)
     mine = sa.select(sa.func.count()).select_from(launch_templates)
     if connection.execute(mine.where(launch_templates.c.team_id == context.team_id)).scalar_one() >= MOST_TEMPLATES:
         raise TooManyTemplates(f"A team has {MOST_TEMPLATES} templates at most. Delete one that isn't needed.")

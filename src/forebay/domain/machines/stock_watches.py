@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from forebay.domain.machines import offers
 from forebay.domain.machines.offers import Offer
-from forebay.domain.money.amounts import in_words, to_dollars
+from forebay.domain.money.amounts import as_dollars, to_dollars
 from forebay.domain.people import activity, notifications
 from forebay.domain.people.access import Caller
 from forebay.domain.people.letters import plain
@@ -170,7 +170,7 @@ def tell(connection: Connection, found: Watch, offer: Offer, count: int, *, now:
         Kind.offer_in_stock,
         f"{whose}{name} is in stock again",
         [
-            f"{name} ({offer.id}) in {offer.region} is in stock again, at ${in_words(offer.rate_micros)} an hour. "
+            f"{name} ({offer.id}) in {offer.region} is in stock again, at {as_dollars(offer.rate_micros)} an hour. "
             f"{count} can be launched now; nothing is kept for you.",
             once,
         ],
