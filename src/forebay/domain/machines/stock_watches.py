@@ -19,6 +19,7 @@ from forebay.domain.people.letters import plain
 from forebay.domain.people.notification_kinds import Kind
 from forebay.errors import Conflict, NotFound
 from forebay.storage.database import upsert_insert
+from forebay.storage.rows import values_of
 from forebay.storage.tables import offers as offer_rows
 from forebay.storage.tables import stock_watches, teams
 
@@ -101,7 +102,7 @@ def of_person(connection: Connection, user_id: str) -> list[Watch]:
         .where(stock_watches.c.user_id == user_id)
         .order_by(stock_watches.c.created_at, stock_watches.c.offer_id, stock_watches.c.for_team)
     )
-    return [Watch(**row._mapping) for row in rows]
+    return values_of(Watch, rows)
 
 
 def record(connection: Connection, caller: Caller, verb: str, offer_id: str, for_team: str, *, now: datetime) -> None:
