@@ -60,11 +60,12 @@ class Visitor:
 
     def __init__(self, stage: Stage, who: str, begins: list[str] | None = None) -> None:
         self.browser = with_session(stage.cloud, getattr(stage, who)) if who else Browser(stage.cloud)
-        self.before = Snapshot(stage.cloud)
         begins = begins or starts(stage, who)
         self.browser.get(begins[0])
         self.cookies = {name: str(self.browser.http.cookies.get(name)) for name in KEPT & {*self.browser.http.cookies}}
         self.visited = list(crawl(self.browser, begins, most_of_a_shape=4))
+        # With a session that was seen just now: what is refused writes nothing then, and there is nothing to put back.
+        self.before = Snapshot(stage.cloud)
 
     def press(self, action: str, sent: dict[str, str], **more: Any) -> httpx.Response:
         """Send the form, and undo what it did."""
