@@ -195,12 +195,11 @@ class Dashboard:
 
     def last_slug(self, visit: Visit, connection: Connection) -> str:
         """The team that was looked at last, or the person's current one, or any; empty where there is none."""
-        mine = teams.of_user(connection, visit.person.user_id)
+        mine = teams.slugs_of_user(connection, visit.person.user_id)
         last = visit.cookies.get(self.frame.cookie("team"), "")
-        wanted = [team for team in mine if team.slug == last]
-        wanted += [team for team in mine if team.id == visit.person.current_team_id]
-        chosen = [*wanted, *mine]
-        return chosen[0].slug if chosen else ""
+        if last in mine.values():
+            return last
+        return mine.get(visit.person.current_team_id or "") or next(iter(mine.values()), "")
 
     def start(self, visit: Visit) -> Page:
         """On to a team, or to making one."""

@@ -75,6 +75,17 @@ class Writer(CodeGenerator):
         else:
             super()._output_child_pre(node, frame, finalize)
 
+    def visit_Getattr(self, node: nodes.Getattr, frame: Frame) -> None:  # noqa: N802
+        """An attribute of a name: by Python itself where there is one, else in Jinja's ways."""
+        if not isinstance(node.node, nodes.Name):
+            super().visit_Getattr(node, frame)
+            return
+        self.write("(_found if (_found := getattr(")
+        self.visit(node.node, frame)
+        self.write(f", {node.attr!r}, missing)) is not missing else ")
+        super().visit_Getattr(node, frame)
+        self.write(")")
+
     def macro_def(self, macro_ref: MacroRef, frame: Frame) -> None:
         """A macro, of our class."""
         self.write("environment.")

@@ -23,6 +23,7 @@ from forebay.domain.people.letters import Letter, plain
 from forebay.domain.people.roles import Permission
 from forebay.errors import BadRequest, Conflict, Forbidden, NotFound
 from forebay.storage import tables
+from forebay.storage.rows import values_of
 from forebay.storage.tables import deployments, invitations, memberships, teams, volumes
 
 
@@ -112,8 +113,8 @@ def remains(connection: Connection, team_id: str) -> Remains:
     return Remains(
         team_id=team_id,
         name=name,
-        machines=[Left(**row._mapping) for row in machines],
-        volumes=[Left(**row._mapping) for row in stored],
+        machines=values_of(Left, machines),
+        volumes=values_of(Left, stored),
         balance_micros=balance.balance_micros,
         held_micros=balance.held_micros,
         payments_under_way=money_teams.payments_under_way(connection, team_id),

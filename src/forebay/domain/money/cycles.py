@@ -18,6 +18,7 @@ from forebay.domain.money import ledger
 from forebay.domain.money.amounts import SECONDS_PER_HOUR
 from forebay.ids import new_id
 from forebay.storage.database import whole_seconds
+from forebay.storage.prepared import PreparedValues
 from forebay.storage.tables import cycles, holds, segments, transfers, usage_lines
 
 
@@ -60,10 +61,12 @@ def close_cycle(connection: Connection, cycle_id: str, *, now: datetime) -> Dedu
 
 def last(connection: Connection, *, is_finished: bool) -> Cycle | None:
     """The newest cycle that came to its end, or that was begun at all."""
-    where = [cycles.c.finished_at.is_not(None)] if is_finished else []
-    columns = [cycles.c[name] for name in Cycle.__struct_fields__]
-    row = connection.execute(sa.select(*columns).where(*where).order_by(cycles.c.id.desc()).limit(1)).first()
-    return None if row is None else Cycle(**row._mapping)
+    return next(iter((LAST_FINISHED if is_finished else LAST)(connection)), None)
+
+
+NEWEST = sa.select(*(cycles.c[name] for name in Cycle.__struct_fields__)).order_by(cycles.c.id.desc()).limit(1)
+LAST = PreparedValues(Cycle, NEWEST)
+LAST_FINISHED = PreparedValues(Cycle, NEWEST.where(cycles.c.finished_at.is_not(None)))
 
 
 def teams_to_charge(connection: Connection, *, now: datetime, after: str = "", limit: int = 1000) -> list[str]:

@@ -97,8 +97,8 @@ def search(
     total = int(connection.execute(counted).scalar() or 0)
     if first >= total:
         return [], total
-    statement = with_own_entry(account_id(team_id)).where(*conditions).order_by(*newest_first(wanted, total))
-    rows = connection.execute(statement.limit(limit).offset(first))
+    statement = WITH_OWN_ENTRY.where(*conditions).order_by(*newest_first(wanted, total)).limit(limit).offset(first)
+    rows = connection.execute(statement, {"account_id": account_id(team_id)})
     return values_of(Transaction, rows), total
 
 
@@ -118,9 +118,9 @@ def newest_first(wanted: Filter, total: int) -> list[sa.ColumnElement[Any]]:
 def between(connection: Connection, team_id: str, first: int, last: int, *, except_kind: str) -> Sequence[Transaction]:
     """The team's transactions beyond one place in its chain up to another, but for one kind, oldest first."""
     chain = sa.and_(transfers.c.team_id == team_id, transfers.c.sequence > first, transfers.c.sequence <= last)
-    statement = with_own_entry(account_id(team_id)).where(chain, *matching(Filter(except_kind=except_kind)))
     # Sorted afterwards: in the order of the chain, SQLite would go through all of it.
-    rows = connection.execute(statement.order_by(transfers.c.sequence + 0))
+    statement = WITH_OWN_ENTRY.where(chain, *matching(Filter(except_kind=except_kind)))
+    rows = connection.execute(statement.order_by(transfers.c.sequence + 0), {"account_id": account_id(team_id)})
     return values_of(Transaction, rows)
 
 
@@ -139,35 +139,33 @@ def matching(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     return found
 
 
-def with_own_entry(of_account: str | sa.BindParameter[str]) -> sa.Select[*tuple[Any, ...]]:
-    """SQL: the columns of a Transaction."""
-    own = sa.and_(entries.c.transfer_id == transfers.c.id, entries.c.account_id == of_account)
-    return sa.select(
-        transfers.c.id,
-        transfers.c.sequence,
-        transfers.c.kind,
-        entries.c.amount_micros,
-        entries.c.balance_after_micros,
-        transfers.c.reason,
-        transfers.c.reverses,
-        transfers.c.created_by,
-        users.c.name.label("created_by_name"),
-        transfers.c.created_at,
-    ).select_from(transfers.join(entries, own).outerjoin(users, users.c.id == transfers.c.created_by))
-
+OWN = sa.and_(
+    entries.c.transfer_id == transfers.c.id, entries.c.account_id == sa.bindparam("account_id", type_=sa.String())
+)
+WITH_OWN_ENTRY = sa.select(
+    transfers.c.id,
+    transfers.c.sequence,
+    transfers.c.kind,
+    entries.c.amount_micros,
+    entries.c.balance_after_micros,
+    transfers.c.reason,
+    transfers.c.reverses,
+    transfers.c.created_by,
+    users.c.name.label("created_by_name"),
+    transfers.c.created_at,
+).select_from(transfers.join(entries, OWN).outerjoin(users, users.c.id == transfers.c.created_by))
+"""The columns of a Transaction, for the account of the team."""
 
 TEAM = sa.bindparam("team_id", type_=sa.String())
 LENGTH = Prepared(sa.select(accounts.c.version).where(accounts.c.team_id == TEAM))
 CHAIN = PreparedValues(
     Transaction,
-    with_own_entry(sa.bindparam("account_id", type_=sa.String()))
-    .where(
+    WITH_OWN_ENTRY.where(
         transfers.c.team_id == TEAM,
         transfers.c.sequence.between(
             sa.bindparam("oldest", type_=sa.BigInteger()), sa.bindparam("newest", type_=sa.BigInteger())
         ),
-    )
-    .order_by(transfers.c.sequence.desc()),
+    ).order_by(transfers.c.sequence.desc()),
 )
 """All of a team's transactions from one place in its chain to another, the newest first."""
 

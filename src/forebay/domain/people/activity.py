@@ -31,6 +31,9 @@ class Denial(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
+ROW = sa.insert(activity)
+
+
 def record(
     connection: Connection,
     caller: Caller | None,
@@ -44,21 +47,20 @@ def record(
     outcome: str = "done",
 ) -> None:
     """Add a row. `caller` None means Forebay itself; `action` is `<noun>.<verb>`; `details` holds no secrets."""
-    connection.execute(
-        sa.insert(activity).values(
-            id=ids.new_id(now),
-            team_id=team_id,
-            at=now,
-            action=action,
-            outcome=outcome,
-            user_id=caller.user_id if caller else None,
-            api_key_id=caller.api_key_id if caller else None,
-            address=caller.address if caller else None,
-            object_type=object_type,
-            object_id=object_id,
-            details=dict(details) if details else None,
-        )
-    )
+    row = {
+        "id": ids.new_id(now),
+        "team_id": team_id,
+        "at": now,
+        "action": action,
+        "outcome": outcome,
+        "user_id": caller.user_id if caller else None,
+        "api_key_id": caller.api_key_id if caller else None,
+        "address": caller.address if caller else None,
+        "object_type": object_type,
+        "object_id": object_id,
+        "details": dict(details) if details else None,
+    }
+    connection.execute(ROW, row)
 
 
 def record_denials(connection: Connection, denials: Sequence[Denial]) -> None:

@@ -27,6 +27,7 @@ from forebay.domain.people.accounts import check_email, email_key
 from forebay.domain.people.roles import MemberMode, Permission, Role, standing
 from forebay.domain.people.sent_links import Limits
 from forebay.errors import Conflict, Forbidden, NotFound
+from forebay.storage.prepared import Prepared, PreparedValues
 from forebay.storage.tables import invitations, memberships, users
 from forebay.storage.tables import teams as team_rows
 
@@ -199,9 +200,9 @@ def listed(
     connection: Connection, team_id: str, *, page: int, limit: int, now: datetime
 ) -> tuple[Sequence[Invitation], int]:
     """A page of the team's invitations, open and closed, newest first, and how many there are in all."""
-    mine = invitations.c.team_id == team_id
-    total = connection.execute(sa.select(sa.func.count()).select_from(invitations).where(mine)).scalar_one()
-    return select(connection, mine, now=now, limit=limit, offset=(page - 1) * limit), int(total)
+    [(total,)] = COUNT(connection, team_id=team_id)
+    rows = LISTED(connection, team_id=team_id, limit=limit, offset=(page - 1) * limit)
+    return [to_invitation(row, now) for row in rows], int(total)
 
 
 def find(connection: Connection, team_id: str, invitation_id: str, *, now: datetime) -> Invitation:
@@ -370,6 +371,17 @@ NEWEST_FIRST = (
     .where(team_rows.c.deleted_at.is_(None))
     .order_by(invitations.c.id.desc())
 )
+
+
+TEAM = sa.bindparam("team_id", type_=sa.String())
+COUNT = Prepared(sa.select(sa.func.count()).select_from(invitations).where(invitations.c.team_id == TEAM))
+LISTED = PreparedValues(
+    dict,
+    NEWEST_FIRST.where(invitations.c.team_id == TEAM)
+    .limit(sa.bindparam("limit", type_=sa.Integer()))
+    .offset(sa.bindparam("offset", type_=sa.Integer())),
+)
+"""A page of what a team has sent."""
 
 
 def to_invitation(found: dict[str, Any], now: datetime) -> Invitation:

@@ -65,17 +65,14 @@ def find(connection: Connection, user_id: str) -> User:
 
 def seen(connection: Connection, where: Sequence[sa.ColumnElement[bool]], *, limit: int, offset: int = 0) -> list[User]:
     """Accounts as operators see them, newest first."""
-    belongs = sa.select(sa.func.count()).select_from(memberships.join(teams, teams.c.id == memberships.c.team_id))
-    belongs = belongs.where(memberships.c.user_id == users.c.id, teams.c.deleted_at.is_(None))
-    own = [users.c[name] for name in User.__struct_fields__ if name != "teams"]
-    rows = connection.execute(
-        sa.select(*own, belongs.scalar_subquery().label("teams"))
-        .where(*where)
-        .order_by(users.c.id.desc())
-        .limit(limit)
-        .offset(offset)
-    )
-    return values_of(User, rows)
+    return values_of(User, connection.execute(NEWEST_FIRST.where(*where).limit(limit).offset(offset)))
+
+
+belongs = sa.select(sa.func.count()).select_from(memberships.join(teams, teams.c.id == memberships.c.team_id))
+NEWEST_FIRST = sa.select(
+    *(users.c[name] for name in User.__struct_fields__ if name != "teams"),
+    belongs.where(memberships.c.user_id == users.c.id, teams.c.deleted_at.is_(None)).scalar_subquery().label("teams"),
+).order_by(users.c.id.desc())
 
 
 def decide_api_access(

@@ -237,6 +237,11 @@ MINE = Prepared(
 )
 
 
+def slugs_of_user(connection: Connection, user_id: str) -> dict[str, str]:
+    """Of all teams a person belongs to, oldest first: the slug by the id."""
+    return {team_id: slug for team_id, slug, *_ in MINE(connection, user_id=user_id)}
+
+
 def of_user(connection: Connection, user_id: str) -> Sequence[Team]:
     """All teams a person belongs to, oldest first."""
     return [
