@@ -34,7 +34,7 @@ bench: ## Measure Forebay against named peers and limits
 
 prove: ## The big sizes of the property and simulation tests; prints its seeds
 	@scripts/setup test
-	PROVE=1 scripts/as-root $(bin)/pytest -p no:cacheprovider -o faulthandler_timeout=0 -s -m "prove or grows or hypothesis" $(ARGS)
+	PROVE=1 scripts/as-root $(bin)/pytest -p no:cacheprovider -o faulthandler_timeout=3600 -s -m "prove or grows or hypothesis" $(ARGS)
 
 assets: ## Build the style and the scripts of the pages anew, from assets/ into src/forebay/web/static/
 	@scripts/setup check

@@ -16,12 +16,33 @@ const terminal = new Terminal({
   fontSize: innerWidth < 640 ? 12 : 14,
   minimumContrastRatio: 4.5,
   scrollback: 5000,
+  logLevel: "off",
+  windowOptions: {},
   theme: { background: "#0e1116", foreground: "#e6e8ec", cursor: "#e6e8ec", selectionBackground: "#3a4a66" },
 });
 const fit = new FitAddon();
 terminal.loadAddon(fit);
 terminal.open(place);
 fit.fit();
+
+// What a machine prints may come from anybody: a log, a file, a guest. It is shown, and nothing else comes of it: no title
+// of the page, no link that says one thing and leads to another, nothing in the clipboard, no notification.
+const MUTE = [0, 1, 2, 8, 9, 52, 777, 1337];
+for (const kind of MUTE) terminal.parser.registerOscHandler(kind, () => true);
+// Programs ask a terminal what it is and where its cursor stands, and get fixed words without an Enter in them. Some in
+// a second are a program's; thousands would be typed into the shell for nothing.
+const ANSWER = /^\x1b(?:\[[?>]?[\d;]*(?:\$?[cnRy])|P[01]\$r|\]\d+;)/;
+const MOST_ANSWERS = 50;
+let answered = { since: 0, count: 0 };
+const isTooMuch = (text) => {
+  if (!ANSWER.test(text)) return false;
+  const now = performance.now();
+  if (now - answered.since > 1000) answered = { since: now, count: 0 };
+  answered.count += 1;
+  return answered.count > MOST_ANSWERS;
+};
+// A program that was cut off leaves the screen it had drawn, and the mouse.
+const SOBER = "\x1b[?1049l\x1b[!p\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[0m\r\n";
 
 let socket;
 const say = (text) => {
@@ -37,6 +58,7 @@ const send = (bytes) => {
 };
 const encoder = new TextEncoder();
 const type = (text) => {
+  if (isTooMuch(text)) return;
   if (control.getAttribute("aria-pressed") === "true" && text.length === 1) {
     control.setAttribute("aria-pressed", "false");
     text = String.fromCharCode(text.toUpperCase().charCodeAt(0) & 31);
@@ -83,7 +105,7 @@ const connect = () => {
   one.addEventListener("close", (event) => {
     const without = wasOpen ? "The connection was lost." : "It can’t be opened. Reload the page: you may have to sign in again.";
     say(event.reason || without);
-    terminal.write("\r\n");
+    terminal.write(SOBER);
     again.hidden = false;
     if (place.contains(document.activeElement)) again.focus();
   });

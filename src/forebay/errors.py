@@ -117,8 +117,8 @@ class InsufficientBalance(ForebayError):
 
     def __init__(self, *, needed_micros: int, available_micros: int) -> None:
         super().__init__(
-            f"Insufficient balance: this needs ${needed_micros / 1_000_000:.2f} of available credits "
-            f"and the team has ${available_micros / 1_000_000:.2f}. Add credits to go on.",
+            f"Insufficient balance: this needs ${needed_micros / 1_000_000:,.2f} of available credits "
+            f"and the team has ${available_micros / 1_000_000:,.2f}. Add credits to go on.",
             details={"required": needed_micros / 1_000_000, "available": available_micros / 1_000_000},
         )
 

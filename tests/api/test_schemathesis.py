@@ -57,7 +57,7 @@ def address(cloud: Cloud) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-def run(cloud: Cloud, address: str, folder: Path, who: str, *options: str) -> None:
+def run(cloud: Cloud, address: str, folder: Path, who: str, *options: str, most_seconds: int = 280) -> None:
     """Run it and let it say what it found."""
     pat = cloud.person(credits_micros=100_000_000_000)
     (folder / "schemathesis.toml").write_text(configuration(cloud, pat))
@@ -82,7 +82,7 @@ def run(cloud: Cloud, address: str, folder: Path, who: str, *options: str) -> No
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=most_seconds,
     )
     print(f"seed {SEED}", done.stdout[-3000:])
     assert done.returncode == 0, done.stdout + done.stderr
@@ -108,4 +108,5 @@ def test_what_the_document_promises_to_nobody(loop: Loop, tmp_path: Path) -> Non
 @pytest.mark.prove
 @pytest.mark.parametrize("who", ["key", "session", "nobody"])
 def test_what_the_document_promises_at_length(cloud: Cloud, address: str, tmp_path: Path, who: str) -> None:
-    run(cloud, address, tmp_path, who, "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "25")
+    all_phases = ("--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "25")
+    run(cloud, address, tmp_path, who, *all_phases, most_seconds=1800)

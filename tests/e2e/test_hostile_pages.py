@@ -1,6 +1,9 @@
-"""Attacks in a real browser: names that are scripts, addresses that lead away, our pages and forms on other sites."""
+"""Attacks in a real browser: names that are scripts, addresses that lead away, our pages and forms on other sites, and
+what a machine prints into the terminal."""
 
+import json
 import os
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -9,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, WebSocketRoute, expect, sync_playwright
 
 from tests.api.wire import Loop
 from tests.web.browser import with_session
@@ -177,3 +180,85 @@ def test_another_site_shows_nothing_of_ours_and_sends_no_form(
     page.goto("/account")
     expect(page.get_by_role("heading", level=1)).to_have_text("Settings")
     olga.context.close()
+
+
+TRICKS = (
+    b"\x1b]52;c;ZXZpbA==\x07"  # into the clipboard: evil
+    b"\x1b]0;owned\x07\x1b]2;owned\x1b\\\x1b[22t\x1b[21t\x1b[20t"  # a title, and asked back to be typed
+    b"\x1b]9;owned\x07\x1b]777;notify;owned;owned\x07\x1b]1337;RequestAttention=yes\x07"
+    b"\x1b]8;;javascript:document.title='owned'\x1b\\press-here\x1b]8;;\x1b\\ "
+    b"\x1b]8;;https://evil.example/\x07or-here\x1b]8;;\x07 "
+    b"\xff\xfe\xc0\xaf\xed\xa0\x80 <img src=x onerror=document.title='owned'> "
+    b"\x1bP$qowned\x1b\\\x1b[?owned\x1b[5n\x1b[6n\x1b[c\x1b[>c\x1b]10;?\x07\x1b]4;1;?\x07 the-end\r\n"
+)
+KNOWN = re.compile(rb"(\x1b\[[?>]?[\d;]*[cnR]|\x1bP[01]\$r[^\x1b\r\n]{0,9}\x1b\\|\x1b\]\d+;[\w:/;]+(\x1b\\|\x07))*")
+"""Answers that name the terminal, its cursor and its colours: none that was dictated, none with an Enter."""
+
+
+class Machine:
+    """The other end of the terminal."""
+
+    def __init__(self) -> None:
+        self.line: WebSocketRoute | None = None
+        self.typed, self.asked = b"", list[dict[str, bool]]()
+
+    def answer(self, line: WebSocketRoute) -> None:
+        self.line = line
+        line.on_message(self.take)
+
+    def take(self, message: str | bytes) -> None:
+        if isinstance(message, bytes):
+            self.typed += message
+        else:
+            self.asked.append(json.loads(message))
+
+    def prints(self, some: bytes) -> None:
+        assert self.line is not None
+        self.line.send(some)
+
+
+def test_what_a_machine_prints_is_shown_and_nothing_else_comes_of_it(stage: Stage, url: str, chromium: Browser) -> None:
+    context = chromium.new_context(base_url=url, viewport={"width": 1440, "height": 900})
+    session = stage.cloud.session(stage.olga.id)
+    context.add_cookies([{"name": "forebay-session", "value": session, "url": url}])
+    page, machine = context.new_page(), Machine()
+    asked: list[str] = []
+
+    def note(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", note)
+    page.on("popup", lambda popup: asked.append(popup.url))
+    page.on("console", lambda said: asked.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: asked.append(str(error)))
+    page.route_web_socket(re.compile("/terminal"), machine.answer)
+    page.goto(f"/t/vision-lab/deployments/{stage.machines['running']}/terminal")
+    expect(page.locator("#terminal-state")).to_have_text("Connected")
+    title, shown = page.title(), page.locator(".xterm-rows")
+    page.evaluate("() => { navigator.clipboard.writeText = (text) => { window.copied = text; }; }")
+    machine.prints(TRICKS)
+    expect(shown).to_contain_text("the-end")
+    expect(shown).to_contain_text("<img src=x onerror=")
+    place = shown.locator("span", has_text="press-here").first.bounding_box()
+    assert place is not None
+    for x in (5, 40, 90, 130):
+        page.mouse.move(place["x"] + x, place["y"] + place["height"] / 2)
+        page.mouse.click(place["x"] + x, place["y"] + place["height"] / 2)
+    assert (page.title(), asked) == (title, [])
+    assert page.evaluate("window.copied === undefined")
+    assert KNOWN.fullmatch(machine.typed), machine.typed
+    assert b"owned" not in machine.typed
+    # Ten megabytes at once: questions that ask for an answer each, a line without an end, and what is no text.
+    for part in (b"\x1b[c\x1b[6n" * 8000, b"x" * 65536, bytes(range(256)) * 256, b"\x1b]52;c;" + b"A" * 65536):
+        for _ in range(40):
+            machine.prints(part)
+    machine.prints(b"\x07\x1b[!p\x1b[2J\x1b[H\x1b(Bstill-here\r\n")
+    expect(shown).to_contain_text("still-here", timeout=30_000)
+    assert {"hold": True} in machine.asked
+    assert len(machine.typed) < 20_000, "a question in a flood of them is not answered"
+    page.keyboard.type("whoami")
+    assert machine.typed.endswith(b"whoami")
+    assert page.title() == title
+    assert asked == []
+    context.close()

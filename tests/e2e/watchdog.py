@@ -101,7 +101,7 @@ def descends(pid: int, parents: dict[int, int]) -> bool:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """As always, but beside each test waits what ends it if its browser answers no more."""
-    # Less than half, as the test may be done twice. No limit is `make prove`, where tests may take as long as they do.
+    # Less than half, as the test may be done twice; twelve times as long in `make prove`, where tests take minutes.
     seconds = float(item.config.getini("faulthandler_timeout") or 0) * 0.45
     if not seconds:
         return None

@@ -199,16 +199,21 @@ class Snapshot:
     """The database of a cloud on SQLite as it was, to be put back."""
 
     def __init__(self, cloud: Cloud) -> None:
-        self.path = str(cloud.database.reader.url.database)
         self.kept = sqlite3.connect(":memory:", check_same_thread=False)
-        live = sqlite3.connect(self.path)
-        live.backup(self.kept)
-        live.close()
+        self.live = sqlite3.connect(str(cloud.database.reader.url.database), timeout=10, check_same_thread=False)
+        self.version = self.version_of_live()
+        self.live.backup(self.kept)
+
+    def version_of_live(self) -> Any:
+        """Another after every change that was not made by `put_back`."""
+        return self.live.execute("PRAGMA data_version").fetchone()
 
     def put_back(self) -> None:
-        live = sqlite3.connect(self.path, timeout=10)
-        self.kept.backup(live)
-        live.close()
+        """Undo what was done since; where that is nothing, this costs nothing."""
+        version = self.version_of_live()
+        if version != self.version:
+            self.kept.backup(self.live)
+            self.version = version
 
 
 LOOKED = {"sessions": {"last_seen_at", "expires_at"}, "api_keys": {"last_used_at", "last_used_from"}}

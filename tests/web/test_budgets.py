@@ -36,7 +36,7 @@ def test_set_seen_changed_and_deleted(cloud: Cloud) -> None:
     browser = with_session(cloud, owner)
     assert "No budgets yet" in browser.get(f"{base}/billing/budgets").text
     page = put(browser, base, key="team:", amount="$1,250.50", atLimit="block")
-    assert "The team&#39;s budget is $1250.50 a month." in page
+    assert "The team&#39;s budget is $1,250.50 a month." in page
     assert "told at 50, 80, 100 %." in page
     page = put(browser, base, key="label:", label="project=x", amount="9")
     assert "project=x" in page

@@ -217,6 +217,17 @@ def test_the_activity_names_the_machines(cloud: Cloud, stage: Stage) -> None:
     assert "the machine</a>" not in page
 
 
+def test_the_last_activity_reads_as_one_says_it(cloud: Cloud, stage: Stage) -> None:
+    """The name of a machine stands where "a machine" stood."""
+    browser = with_session(cloud, stage.olga)
+    machine = stage.launch(stage.olga, "rtx-2", "trainer")
+    stage.end(machine)
+    page = re.sub(r"<[^>]*>", "", browser.get("/t/vision-lab").text)
+    assert re.search(r"Olga Owner launched\s+trainer", page)
+    assert re.search(r"Olga Owner terminated\s+trainer", page)
+    assert " a machine trainer" not in page
+
+
 def test_what_the_palette_finds(cloud: Cloud, stage: Stage) -> None:
     found = with_session(cloud, stage.olga).get("/t/vision-lab/palette").json()["entries"]
     kinds = {entry["kind"] for entry in found}

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from tests.api.cloud import Cloud, new_public_key
-from tests.web.browser import PASSWORD, with_session
+from tests.web.browser import PASSWORD, Browser, with_session
 from tests.web.crawl import Form, Sheet, Snapshot, Visited, crawl, is_html, rows, shape
 from tests.web.hostile import PAYLOADS
 from tests.web.stage import Stage
@@ -36,6 +36,8 @@ VALUES = {
 """What somebody fills in, by the name of the field."""
 
 
+KEPT = {"forebay-session", "forebay-visitor"}
+"""The cookies that forms are bound to."""
 IS_PROVING = bool(os.environ.get("PROVE"))
 """Each field is filled in wrongly in every way where there is time, else in one."""
 
@@ -54,13 +56,16 @@ def starts(stage: Stage, who: str) -> list[str]:
 
 
 class Visitor:
-    """Somebody who walks through the pages, and can go back to before each press of a button."""
+    """Somebody who walks through the pages, signed in or not, and can go back to before each press of a button."""
 
-    def __init__(self, stage: Stage, who: str) -> None:
-        self.browser = with_session(stage.cloud, getattr(stage, who))
-        self.session = self.browser.session
+    def __init__(self, stage: Stage, who: str, begins: list[str] | None = None) -> None:
+        self.browser = with_session(stage.cloud, getattr(stage, who)) if who else Browser(stage.cloud)
+        begins = begins or starts(stage, who)
+        self.browser.get(begins[0])
+        self.cookies = {name: str(self.browser.http.cookies.get(name)) for name in KEPT & {*self.browser.http.cookies}}
+        self.visited = list(crawl(self.browser, begins, most_of_a_shape=4))
+        # With a session that was seen just now: what is refused writes nothing then, and there is nothing to put back.
         self.before = Snapshot(stage.cloud)
-        self.visited = list(crawl(self.browser, starts(stage, who), most_of_a_shape=4))
 
     def press(self, action: str, sent: dict[str, str], **more: Any) -> httpx.Response:
         """Send the form, and undo what it did."""
@@ -71,7 +76,8 @@ class Visitor:
     def go_back(self) -> None:
         self.before.put_back()
         self.browser.http.cookies.clear()
-        self.browser.http.cookies.set("forebay-session", self.session, domain="forebay.test")
+        for name, value in self.cookies.items():
+            self.browser.http.cookies.set(name, value, domain="forebay.test")
 
 
 def forms(visited: list[Visited], method: str = "post", *, of_each_team: bool = False) -> Iterator[Found]:

@@ -75,8 +75,9 @@ def test_what_is_written_stays_text(full_stage: Stage, snapshot: Snapshot, turn:
 def look_at(found: Visited) -> str:
     """The source of a page or a file, in which nothing has come to life."""
     answer = found.answer
-    # An id may be anything, but not everything can be asked for.
-    expected = (200, 303, 400, 404) if "%" in found.path else (200, 303)
+    # An id may be anything, but not everything can be asked for: what we call something has neither of these.
+    is_attacked = "%" in found.path or "WWWW" in found.path
+    expected = (200, 303, 400, 404) if is_attacked else (200, 303)
     assert answer.status_code in expected, (found.path, answer.status_code)
     kind = answer.headers.get("content-type", "")
     if kind.startswith("text/csv"):

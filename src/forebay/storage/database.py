@@ -85,7 +85,12 @@ class Database:
 
         @event.listens_for(engine, "begin")
         def start(connection: Connection) -> None:
-            connection.exec_driver_sql(begin)
+            if read_only:
+                # It waits for nobody and can't fail, so nobody has to make an error of SQLAlchemy's of it.
+                raw: Any = connection.connection.dbapi_connection
+                raw.execute(begin)
+            else:
+                connection.exec_driver_sql(begin)
 
         return engine
 
@@ -107,6 +112,9 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A transaction for reading: one consistent view on SQLite, statement by statement on PostgreSQL."""
         with self.reader.connect() as connection:
+            if self.is_sqlite:
+                # Now, and not with the first statement: those that are prepared go by SQLAlchemy.
+                connection.begin()
             yield connection
 
     @property

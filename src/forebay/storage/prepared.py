@@ -4,10 +4,14 @@ SQLAlchemy spends longer on finding a statement in its cache and dressing the ro
 Rows come as plain tuples of what the driver returns: moments are seconds, documents JSON text, claims truthy.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
+
+Reader = Callable[[Any], Any]
+Value = TypeVar("Value")
 
 
 class Form:
@@ -51,3 +55,34 @@ class Prepared:
             again = connection.exec_driver_sql(form.text, tuple(parameters) if form.is_positional else parameters)
             return [tuple(row) for row in again]
         return rows
+
+
+class PreparedValues(Generic[Value]):
+    """The same, of rows that are made into structs: each column becomes the field of its name, as its type has it."""
+
+    def __init__(self, kind: type[Value], statement: sa.Select[*tuple[Any, ...]]) -> None:
+        self.kind, self.prepared = kind, Prepared(statement)
+        self.columns = list(statement.selected_columns)
+        self.names = [column.name for column in self.columns]
+        self.readers: dict[str, list[tuple[str, Reader]]] = {}
+
+    def __call__(self, connection: Connection, **values: Any) -> list[Value]:
+        """A struct for each row."""
+        readers = self.readers.get(connection.dialect.name)
+        if readers is None:
+            readers = self.readers[connection.dialect.name] = self.readers_of(connection)
+        found = []
+        for row in self.prepared(connection, **values):
+            fields = dict(zip(self.names, row, strict=True))
+            for name, read in readers:
+                fields[name] = read(fields[name])
+            found.append(self.kind(**fields))
+        return found
+
+    def readers_of(self, connection: Connection) -> list[tuple[str, Reader]]:
+        """What makes values of those columns that mean something else than the driver of this database says."""
+        dialect = connection.dialect
+        readers = [
+            (each.name, each.type.dialect_impl(dialect).result_processor(dialect, None)) for each in self.columns
+        ]
+        return [(name, read) for name, read in readers if read is not None]

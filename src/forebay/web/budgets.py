@@ -12,7 +12,7 @@ from forebay.domain.machines import budgets
 from forebay.domain.machines.budgets import Standing
 from forebay.domain.money import budget_scopes
 from forebay.domain.money import budgets as kept
-from forebay.domain.money.amounts import in_words
+from forebay.domain.money.amounts import as_dollars, in_words
 from forebay.domain.money.budget_scopes import Scope, may_set
 from forebay.domain.money.budgets import USUAL_SHARES, AtLimit, Budget, Terms
 from forebay.domain.people import members
@@ -143,7 +143,9 @@ class BudgetPages:
             return self.ask(visit, beside_its_field(error, visit.form))
         self.frame.nudge("budgets")
         called = standing.called
-        self.frame.say(visit, f"{called[0].upper()}{called[1:]} is ${in_words(standing.budget.amount_micros)} a month.")
+        self.frame.say(
+            visit, f"{called[0].upper()}{called[1:]} is {as_dollars(standing.budget.amount_micros)} a month."
+        )
         return go(f"/t/{visit.context.slug}{HERE}")
 
     def find(self, connection: Connection, visit: Visit, budget_id: str) -> Budget:

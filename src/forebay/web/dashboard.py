@@ -256,8 +256,13 @@ def is_within(here: str, path: str) -> bool:
 def asker(context: TeamContext) -> Callable[..., bool]:
     """For templates: whether the person may do something here, to a thing of `created_by` if that is given."""
 
+    reaches: dict[str, Reach | None] = {}
+
     def may(permission: str, created_by: str | None = None) -> bool:
-        found = context.reach(Permission(permission))
+        # A list asks the same of each of its rows.
+        if permission not in reaches:
+            reaches[permission] = context.reach(Permission(permission))
+        found = reaches[permission]
         return found is Reach.all or (found is Reach.own and created_by in (None, context.caller.user_id))
 
     return may

@@ -7,8 +7,21 @@ from forebay.domain.people.activity_words import about, sentence
 
 __all__ = ["about", "place", "sentence"]
 
+NOUNS = {"deployment": "a machine", "volume": "a volume"}
+"""What stands in the words for the thing itself."""
 PLACES = {"deployment": "deployments"}
 """Under which page the objects of activity are found."""
+
+
+def told(row: Row) -> tuple[str, str, str]:
+    """What was done with the name of the thing in its place, as one says it: "stopped", "trainer", "for lack of
+    credits"."""
+    words, name = sentence(row), about(row)
+    noun = NOUNS.get(row.object_type or "")
+    if name and noun and noun in words and ": " not in name:
+        before, _, after = words.partition(noun)
+        return before.strip(), name, after
+    return f"{words}:" if name else words, name, ""
 
 
 def place(row: Row) -> str:

@@ -5,7 +5,6 @@ of them written out exactly, on every page: then nothing is hidden behind a poin
 """
 
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from functools import lru_cache
 
 from jinja2 import pass_context
@@ -14,6 +13,7 @@ from markupsafe import Markup
 
 from forebay.domain.money.amounts import MICROS_PER_DOLLAR
 from forebay.domain.money.outlook import lasting
+from forebay.web.rendering import marked
 
 MINUTE, HOUR, DAY, MONTH_SECONDS = 60, 3600, 86400, 30 * 86400
 SOON = 45
@@ -30,26 +30,38 @@ def cents(amount_micros: int) -> str:
 
 def exact(amount_micros: int) -> str:
     """Dollars with all the digits there are, at least two: $0.001234."""
-    number = Decimal(abs(amount_micros)) / MICROS_PER_DOLLAR
-    whole, _, part = f"{number:.6f}".partition(".")
-    part = part.rstrip("0").ljust(2, "0")
-    return f"{'-' if amount_micros < 0 else ''}${int(whole):,}.{part}"
+    whole, part = divmod(abs(amount_micros), MICROS_PER_DOLLAR)
+    digits = f"{part:06}".rstrip("0").ljust(2, "0")
+    return f"{'-' if amount_micros < 0 else ''}${whole:,}.{digits}"
+
+
+def plain(amount_micros: int) -> str:
+    """The same for programs, with no more digits than it needs: 0.001234, 10."""
+    whole, part = divmod(abs(amount_micros), MICROS_PER_DOLLAR)
+    digits = f".{part:06}".rstrip("0") if part else ""
+    return f"{'-' if amount_micros < 0 else ''}{whole}{digits}"
 
 
 def is_exact(context: Context) -> bool:
     """Whether whoever looks wants everything written out."""
-    visit = context.get("visit")
+    # Out of the values that the page was given, without asking the scopes around: this is asked for each amount.
+    visit = context.parent.get("visit")
     return visit is not None and visit.is_exact
 
 
 @pass_context
 def money(context: Context, amount_micros: int) -> Markup:
     """An amount to the cent, with the exact one on hover; or the exact one."""
-    value, all_of_it = f"{Decimal(amount_micros) / MICROS_PER_DOLLAR:f}", exact(amount_micros)
+    return marked_money(amount_micros, is_exact(context))
+
+
+@lru_cache(4096)
+def marked_money(amount_micros: int, is_written_out: bool) -> Markup:
+    """The same. Kept, as times are."""
     # Figures of our own making: there is nothing in them to escape, and pages show hundreds.
-    if is_exact(context):
-        return Markup(f'<data value="{value}">{all_of_it}</data>')  # noqa: S704
-    return Markup(f'<data value="{value}" title="{all_of_it}">{cents(amount_micros)}</data>')  # noqa: S704
+    if is_written_out:
+        return marked(f'<data value="{plain(amount_micros)}">{exact(amount_micros)}</data>')
+    return marked(f'<data value="{plain(amount_micros)}" title="{exact(amount_micros)}">{cents(amount_micros)}</data>')
 
 
 @pass_context
@@ -61,7 +73,7 @@ def in_words(context: Context, amount_micros: int) -> str:
 def rate(rate_micros: int) -> Markup:
     """A price an hour, with as many digits as it needs below a cent."""
     shown = exact(rate_micros) if rate_micros % CENT > 0 else cents(rate_micros)
-    return Markup(f'<span>{shown}<span class="quiet">/h</span></span>')  # noqa: S704
+    return marked(f'<span>{shown}<span class="quiet">/h</span></span>')
 
 
 def at_seconds(at: datetime | int) -> int:
@@ -86,14 +98,12 @@ def relative(seconds: int) -> str:
     size = abs(seconds)
     if size < SOON:
         return "in a moment" if seconds > 0 else "just now"
-    unit, number = next(
-        (
-            (name, size // length)
-            for name, length in (("day", DAY), ("hour", HOUR), ("minute", MINUTE))
-            if size >= length
-        ),
-        ("minute", 1),
-    )
+    if size >= DAY:
+        unit, number = "day", size // DAY
+    elif size >= HOUR:
+        unit, number = "hour", size // HOUR
+    else:
+        unit, number = "minute", max(1, size // MINUTE)
     noun = f"{number:,} {unit}{'' if number == 1 else 's'}"
     return f"in {noun}" if seconds > 0 else f"{noun} ago"
 
@@ -102,13 +112,13 @@ def relative(seconds: int) -> str:
 def since(context: Context, at: datetime | int | None) -> Markup:
     """A time as it is from now, with the exact one on hover; or the exact one. A dash for none."""
     if at is None:
-        return Markup('<span class="quiet">–</span>')
+        return marked('<span class="quiet">–</span>')
     seconds = at_seconds(at)
     iso, full = written(seconds)
     if is_exact(context):
-        return Markup(f'<time datetime="{iso}">{full}</time>')  # noqa: S704
+        return marked(f'<time datetime="{iso}">{full}</time>')
     words = relative(seconds - int(context["visit"].now.timestamp()))
-    return Markup(f'<time datetime="{iso}" title="{full}" data-relative>{words}</time>')  # noqa: S704
+    return marked(f'<time datetime="{iso}" title="{full}" data-relative>{words}</time>')
 
 
 @pass_context

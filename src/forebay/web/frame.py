@@ -19,7 +19,6 @@ from typing import Any, Protocol
 from urllib.parse import quote, unquote
 
 import msgspec
-from jinja2 import Environment, FileSystemLoader, select_autoescape
 from litestar import Request
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
@@ -41,6 +40,7 @@ from forebay.headers import ALWAYS
 from forebay.settings import Settings
 from forebay.storage.database import Database
 from forebay.web import assets, compression, figures
+from forebay.web.rendering import Templates
 from forebay.web.uploads import MULTIPART, File, read_upload
 from forebay.web.visits import SignInFirst, Visit, cookies_of, fields_of, read_body, with_next
 
@@ -146,13 +146,7 @@ class Frame:
         """Origins besides ours that a form may lead to: those of sign-in providers."""
         self.place_of: Callable[[str], str] = lambda _team_id: ""
         """How far the watch of a team has come: a page says up to when it knows what has changed."""
-        # They change with the program alone: nobody looks at the files again for every page.
-        self.templates = Environment(
-            loader=FileSystemLoader(FOLDER / "templates"),
-            autoescape=select_autoescape(),
-            trim_blocks=True,
-            auto_reload=False,
-        )
+        self.templates = Templates(FOLDER / "templates")
         self.templates.filters |= {"agent": agent, **figures.FILTERS}
         self.templates.globals |= {"public_url": public_url, "version": __version__, "settings": settings}
         self.templates.globals |= {"asset": assets.address, "sign": assets.sign}

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from forebay.domain.machines import offer_changes, offer_terms, offers_file, operator_offers, price_changes
 from forebay.domain.machines.offer_terms import Terms
 from forebay.domain.machines.operator_offers import Seen
-from forebay.domain.money.amounts import in_words
+from forebay.domain.money.amounts import as_dollars, in_words
 from forebay.domain.people import activity_log
 from forebay.domain.people.activity_log import Filter
 from forebay.errors import BadRequest, NotFound
@@ -280,7 +280,7 @@ def shown(name: str, value: Any) -> str:
     if value is None:
         return "–"
     if name.endswith("_micros") and isinstance(value, int):
-        return f"${in_words(value)}"
+        return as_dollars(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)

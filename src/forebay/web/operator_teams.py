@@ -9,7 +9,7 @@ from forebay.domain.machines import discounts, overview, volumes_seen
 from forebay.domain.machines import operators as machine_operators
 from forebay.domain.machines import teams as machine_teams
 from forebay.domain.money import cards, grants, ledger, transactions
-from forebay.domain.money.amounts import from_dollars, in_words
+from forebay.domain.money.amounts import as_dollars, from_dollars
 from forebay.domain.money.transactions import Transaction
 from forebay.domain.people import members
 from forebay.errors import BadRequest, NotFound
@@ -126,7 +126,7 @@ class TeamsOfPlatformPages:
             raise BadRequest("This is not an amount of money.", details=what) from None
         team_id = known(visit, "team_id", "Team")
         grants.give(connection, visit.person, team_id, amount_micros, reason=reason, now=visit.now)
-        return f"${in_words(amount_micros)} are granted."
+        return f"{as_dollars(amount_micros)} are granted."
 
     def ask_take_back(self, connection: Connection, visit: Visit) -> Question:
         """Which grant."""

@@ -55,7 +55,7 @@ class OverviewPages:
         if not asker(visit.context)(Permission.read_activity):
             return {}
         rows = activity_log.last_of_team(connection, visit.context.team_id, limit=MOST_DOINGS)
-        return {"doings": [(row, doings.sentence(row), doings.about(row), doings.place(row)) for row in rows]}
+        return {"doings": [(row, doings.told(row), doings.place(row)) for row in rows]}
 
 
 def spending(connection: Connection, team_id: str, now: datetime) -> dict[str, Any]:

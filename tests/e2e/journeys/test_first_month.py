@@ -342,7 +342,7 @@ def may_look(mia: Person) -> None:
         for address in sorted(set(mia.page.evaluate(addresses))):
             assert mia.page.request.get(address).status == 200, (name, address)
         forms = "[...document.querySelectorAll('form[method=post]')].map(one => new URL(one.action).pathname)"
-        assert set(mia.page.evaluate(forms)) == {"/sign-out", "/theme"}, name
+        assert set(mia.page.evaluate(forms)) == {"/sign-out", "/theme", "/figures"}, name
 
 
 def price_of(text: str) -> Decimal:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay import ids
+from forebay.storage.rows import values_of
 from forebay.storage.tables import alerts
 
 
@@ -63,4 +64,4 @@ def open_ones(connection: Connection) -> Sequence[Alert]:
     """What is wrong now, oldest first."""
     columns = [alerts.c[name] for name in Alert.__struct_fields__]
     rows = connection.execute(sa.select(*columns).where(alerts.c.cleared_at.is_(None)).order_by(alerts.c.id))
-    return [Alert(**row._mapping) for row in rows]
+    return values_of(Alert, rows)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.money.amounts import in_words, to_dollars
+from forebay.domain.money.amounts import as_dollars, to_dollars
 from forebay.domain.people import notifications
 from forebay.domain.people.letters import plain
 from forebay.domain.people.notification_kinds import Kind
@@ -68,7 +68,7 @@ def running(connection: Connection, deployment: "Deployment", reach: "Reach", *,
         deployment,
         "is running",
         [
-            f"{plain(deployment.name)} is running, and costs ${in_words(deployment.rate_micros)} an hour from now on.",
+            f"{plain(deployment.name)} is running, and costs {as_dollars(deployment.rate_micros)} an hour from now on.",
             command,
         ],
         status="running",

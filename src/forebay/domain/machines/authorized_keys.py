@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay.domain.machines.events import note
+from forebay.storage.rows import values_of
 from forebay.storage.tables import deployment_ssh_keys, deployments, ssh_keys
 
 MAY_EXIST = ("deploying", "running", "stopped")
@@ -121,7 +122,7 @@ def mark(connection: Connection, team_id: str, key_ids: Sequence[str], *, now: d
         .order_by(deployments.c.id)
         .with_for_update()
     )
-    found = [Machine(**row._mapping) for row in rows]
+    found = values_of(Machine, rows)
     take_off(connection, deployment_ssh_keys.c.ssh_key_id.in_(key_ids), now=now)
     make_due(connection, deployments.c.id.in_([machine.id for machine in found]), now=now)
     return found

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay.domain.machines import offers, restrictions
+from forebay.storage.rows import values_of
 from forebay.storage.tables import deployments, pools, teams, users
 
 MEASURES = ("vcpus", "memory_gb", "storage_gb", "gpus")
@@ -107,4 +108,4 @@ def takers(
         .limit(limit)
         .offset((page - 1) * limit)
     )
-    return [Taker(**row._mapping) for row in rows], int(total)
+    return values_of(Taker, rows), int(total)

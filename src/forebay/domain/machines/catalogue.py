@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from forebay.domain.machines import discounts, offers, prices
 from forebay.domain.machines.offers import SPOT, Offer
 from forebay.domain.machines.prices import Price
+from forebay.storage.prepared import Prepared
 from forebay.storage.tables import deployments
 
 
@@ -50,6 +51,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         return sum(listing.free for listing in self.listings)
 
 
+LAUNCHED = Prepared(sa.select(deployments.c.gpu_type, sa.func.count()).group_by(deployments.c.gpu_type))
 ORDERS = ("popularity", "lowestPrice", "highestPrice", "averagePrice")
 
 
@@ -76,10 +78,7 @@ def catalogue(
     by_type: dict[str, list[Listing]] = defaultdict(list)
     for listing in found:
         by_type[listing.offer.gpu_type].append(listing)
-    counts = connection.execute(
-        sa.select(deployments.c.gpu_type, sa.func.count()).group_by(deployments.c.gpu_type)
-    ).all()
-    launched = {str(gpu_type): int(count) for gpu_type, count in counts}
+    launched = {str(gpu_type): int(count) for gpu_type, count in LAUNCHED(connection)}
     ranked = sorted(by_type, key=lambda gpu_type: (-launched.get(gpu_type, 0), gpu_type))
     groups = [
         Group(

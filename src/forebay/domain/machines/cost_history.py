@@ -92,19 +92,22 @@ def history(connection: Connection, deployment_id: str, *, now: datetime) -> His
     )
 
 
+OF_DEPLOYMENT = (
+    sa.select(
+        segments.c.resource_type,
+        segments.c.rate_micros,
+        segments.c.started_at,
+        segments.c.ended_at,
+        segments.c.charged_through,
+    )
+    .where(segments.c.resource_id == sa.bindparam("deployment_id"))
+    .order_by(segments.c.started_at, segments.c.id)
+)
+
+
 def stretches_of(connection: Connection, deployment_id: str, now: int) -> list[Stretch]:
     """Its segments; an open one reaches to this second, or to where it has been charged if that is later."""
-    rows = connection.execute(
-        sa.select(
-            segments.c.resource_type,
-            segments.c.rate_micros,
-            segments.c.started_at,
-            segments.c.ended_at,
-            segments.c.charged_through,
-        )
-        .where(segments.c.resource_id == deployment_id)
-        .order_by(segments.c.started_at, segments.c.id)
-    )
+    rows = connection.execute(OF_DEPLOYMENT, {"deployment_id": deployment_id}).all()
     return [
         Stretch(
             started=seconds(row.started_at),

@@ -22,6 +22,7 @@ from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission
 from forebay.errors import BadRequest, Conflict, NotFound
 from forebay.storage import tables
+from forebay.storage.rows import values_of
 from forebay.storage.tables import deployment_ssh_keys, users
 
 MOST_KEYS = 100
@@ -163,33 +164,36 @@ def is_own(connection: Connection, deployment_id: str, key_id: str) -> bool:
     return connection.execute(launched).first() is not None
 
 
+columns, keys = deployment_ssh_keys.c, tables.ssh_keys.c
+KEPT = (
+    sa.select(
+        keys.id,
+        keys.name,
+        keys.fingerprint,
+        keys.public_key,
+        columns.added_by,
+        users.c.name.label("added_by_name"),
+        columns.added_at,
+        columns.installed_at.is_not(None).label("is_installed"),
+        columns.removed_at.is_not(None).label("is_removed"),
+        columns.off_at.is_not(None).label("is_off"),
+    )
+    .join(tables.ssh_keys, keys.id == columns.ssh_key_id)
+    .join(users, users.c.id == columns.added_by)
+    .where(columns.deployment_id == sa.bindparam("deployment_id"))
+    .order_by(columns.added_at, keys.id)
+)
+
+
 def read(connection: Connection, deployment: Deployment) -> Record:
     """What the books say."""
     offer = offers.find(connection, deployment.offer_id)
-    columns, keys = deployment_ssh_keys.c, tables.ssh_keys.c
-    rows = connection.execute(
-        sa.select(
-            keys.id,
-            keys.name,
-            keys.fingerprint,
-            keys.public_key,
-            columns.added_by,
-            users.c.name.label("added_by_name"),
-            columns.added_at,
-            columns.installed_at.is_not(None).label("is_installed"),
-            columns.removed_at.is_not(None).label("is_removed"),
-            columns.off_at.is_not(None).label("is_off"),
-        )
-        .join(tables.ssh_keys, keys.id == columns.ssh_key_id)
-        .join(users, users.c.id == columns.added_by)
-        .where(columns.deployment_id == deployment.id)
-        .order_by(columns.added_at, keys.id)
-    )
+    rows = connection.execute(KEPT, {"deployment_id": deployment.id})
     return Record(
         deployment_id=deployment.id,
         provider=deployment.provider,
         may_exist=deployment.gone_at is None and deployment.status in deployments.ACTIVE,
-        kept=[Kept(**row._mapping) for row in rows],
+        kept=values_of(Kept, rows),
         of_team={key.fingerprint: key for key in ssh_keys.of_team(connection, deployment.team_id)},
         can_change=offer is not None and offer.supports_live_keys,
         can_end_sessions=offer is not None and offer.supports_session_ends,

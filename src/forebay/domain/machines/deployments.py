@@ -144,11 +144,14 @@ def lock(connection: Connection, deployment_id: str, team_id: str | None = None)
     return to_deployment(row)
 
 
+ONE_OF_TEAM = sa.select(*COLUMNS).where(
+    deployments.c.id == sa.bindparam("deployment_id"), deployments.c.team_id == sa.bindparam("team_id")
+)
+
+
 def find(connection: Connection, deployment_id: str, team_id: str) -> Deployment:
     """The deployment of the team, as it is now. Raises NotFound."""
-    row = connection.execute(
-        sa.select(*COLUMNS).where(deployments.c.id == deployment_id, deployments.c.team_id == team_id)
-    ).first()
+    row = connection.execute(ONE_OF_TEAM, {"deployment_id": deployment_id, "team_id": team_id}).first()
     if row is None:
         raise NotFound("Deployment")
     return to_deployment(row)

@@ -20,6 +20,8 @@ from forebay.domain.people.access import Caller
 from forebay.domain.people.letters import Letter, plain
 from forebay.domain.people.roles import Role
 from forebay.errors import BadRequest, Conflict, NotFound
+from forebay.storage.prepared import PreparedValues
+from forebay.storage.rows import values_of
 from forebay.storage.tables import discounts, teams
 
 NOTICE_DAYS = 7
@@ -72,6 +74,12 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 COLUMNS = [discounts.c[name] for name in Discount.__struct_fields__]
+OF_TEAM = PreparedValues(
+    Discount,
+    sa.select(*COLUMNS)
+    .where(discounts.c.team_id == sa.bindparam("team_id", type_=sa.String()))
+    .order_by(discounts.c.id),
+)
 
 
 def best(found: Sequence[Discount], offer_id: str, gpu_type: str, at: datetime) -> int:
@@ -81,8 +89,7 @@ def best(found: Sequence[Discount], offer_id: str, gpu_type: str, at: datetime) 
 
 def of_team(connection: Connection, team_id: str) -> Sequence[Discount]:
     """All that were ever given to a team, oldest first."""
-    rows = connection.execute(sa.select(*COLUMNS).where(discounts.c.team_id == team_id).order_by(discounts.c.id))
-    return [Discount(**row._mapping) for row in rows]
+    return OF_TEAM(connection, team_id=team_id)
 
 
 def listed(connection: Connection, *, team_id: str | None, page: int, limit: int) -> tuple[Sequence[Discount], int]:
@@ -92,7 +99,7 @@ def listed(connection: Connection, *, team_id: str | None, page: int, limit: int
     rows = connection.execute(
         sa.select(*COLUMNS).where(*where).order_by(discounts.c.id.desc()).limit(limit).offset((page - 1) * limit)
     )
-    return [Discount(**row._mapping) for row in rows], int(total)
+    return values_of(Discount, rows), int(total)
 
 
 def give(

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay import ids
+from forebay.storage.rows import values_of
 from forebay.storage.tables import deployment_events
 
 MOST_CHARACTERS = 65536
@@ -43,15 +44,23 @@ def note_once(
         note(connection, deployment_id, kind, message, now=now)
 
 
+MINE = deployment_events.c.deployment_id == sa.bindparam("deployment_id")
+COUNT = sa.select(sa.func.count()).select_from(deployment_events).where(MINE)
+LISTED = (
+    sa.select(*(deployment_events.c[name] for name in Event.__struct_fields__))
+    .where(MINE)
+    .order_by(deployment_events.c.id.desc())
+    .limit(sa.bindparam("limit", type_=sa.Integer()))
+    .offset(sa.bindparam("offset", type_=sa.Integer()))
+)
+
+
 def of_deployment(connection: Connection, deployment_id: str, *, page: int, limit: int) -> tuple[Sequence[Event], int]:
     """A page of the timeline, newest first, and how many events there are in all."""
-    columns = [deployment_events.c[name] for name in Event.__struct_fields__]
-    mine = deployment_events.c.deployment_id == deployment_id
-    total = connection.execute(sa.select(sa.func.count()).select_from(deployment_events).where(mine)).scalar_one()
-    rows = connection.execute(
-        sa.select(*columns).where(mine).order_by(deployment_events.c.id.desc()).limit(limit).offset((page - 1) * limit)
-    )
-    return [Event(**row._mapping) for row in rows], int(total)
+    which: dict[str, str | int] = {"deployment_id": deployment_id}
+    total = connection.execute(COUNT, which).scalar_one()
+    rows = connection.execute(LISTED, which | {"limit": limit, "offset": (page - 1) * limit})
+    return values_of(Event, rows), int(total)
 
 
 def cloud_init_log(connection: Connection, deployment_id: str) -> str:

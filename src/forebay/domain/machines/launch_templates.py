@@ -17,11 +17,13 @@ from sqlalchemy import Connection
 from forebay import ids
 from forebay.domain.machines import blueprints
 from forebay.domain.machines.blueprints import Blueprint
+from forebay.domain.money import ledger
 from forebay.domain.people import activity, teams
 from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission
 from forebay.errors import BadRequest, Conflict, NotFound
 from forebay.storage.database import lock_rows, upsert_insert
+from forebay.storage.prepared import PreparedValues
 from forebay.storage.tables import launch_templates
 
 MOST_TEMPLATES = 100
@@ -63,6 +65,15 @@ class LaunchTemplate(Blueprint, frozen=True, kw_only=True):
 
 
 COLUMNS = [launch_templates.c[name] for name in LaunchTemplate.__struct_fields__]
+LISTED = PreparedValues(
+    LaunchTemplate,
+    sa.select(*COLUMNS)
+    .where(launch_templates.c.team_id == sa.bindparam("team_id", type_=sa.String()))
+    .order_by(
+        sa.func.coalesce(launch_templates.c.last_used_at, launch_templates.c.created_at).desc(),
+        launch_templates.c.id.desc(),
+    ),
+)
 
 
 def check_name(name: str) -> str:
@@ -84,10 +95,7 @@ def key_of(name: str) -> str:
 
 def listed(connection: Connection, team_id: str) -> list[LaunchTemplate]:
     """The team's templates, what was used or made last first."""
-    last = sa.func.coalesce(launch_templates.c.last_used_at, launch_templates.c.created_at)
-    mine = sa.select(*COLUMNS).where(launch_templates.c.team_id == team_id)
-    rows = connection.execute(mine.order_by(last.desc(), launch_templates.c.id.desc()))
-    return [LaunchTemplate(**row._mapping) for row in rows]
+    return LISTED(connection, team_id=team_id)
 
 
 def find(connection: Connection, team_id: str, template_id: str) -> LaunchTemplate:
@@ -131,6 +139,8 @@ def create(
         # The machine may have been launched with a key that was deleted since.
         blueprint = blueprints.without_lost_key(connection, context.team_id, blueprint)
     blueprints.check(connection, context, blueprint, like, now=now)
+    # Of several who save in the same moment each sees the others' templates.
+    ledger.lock(connection, context.team_id)
     mine = sa.select(sa.func.count()).select_from(launch_templates)
     if connection.execute(mine.where(launch_templates.c.team_id == context.team_id)).scalar_one() >= MOST_TEMPLATES:
         raise TooManyTemplates(f"A team has {MOST_TEMPLATES} templates at most. Delete one that isn't needed.")

@@ -22,6 +22,7 @@ from forebay.domain.people.members import Member
 from forebay.domain.people.roles import Permission
 from forebay.errors import BadRequest
 from forebay.storage import tables
+from forebay.storage.rows import values_of
 from forebay.storage.tables import deployments
 
 
@@ -102,7 +103,7 @@ def added_by(connection: Connection, team_id: str, user_id: str) -> Sequence[Ssh
         )
         .order_by(tables.ssh_keys.c.id)
     )
-    return [SshKey(**row._mapping) for row in rows]
+    return values_of(SshKey, rows)
 
 
 def clear_away(
@@ -163,7 +164,7 @@ def started_by(connection: Connection, team_id: str, user_id: str) -> Sequence[S
         )
         .order_by(deployments.c.id)
     )
-    return [Started(**row._mapping) for row in rows]
+    return values_of(Started, rows)
 
 
 def record(

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from forebay.domain.machines import restrictions
 from forebay.errors import OutOfStock
 from forebay.storage.database import lock_rows
+from forebay.storage.prepared import Prepared, PreparedValues
 from forebay.storage.tables import deployments, offers, pools
 
 SPOT = "SPOT"
@@ -105,11 +106,24 @@ TAKEN = (
 )
 
 
+POOL = sa.bindparam("pool_id", type_=sa.String())
+LISTED = PreparedValues(
+    Offer, sa.select(*COLUMNS).where(offers.c.is_listed).order_by(offers.c.rate_micros, offers.c.id)
+)
+ROOM = [pools.c[name] for name in Pool.__struct_fields__]
+POOLS, ONE_POOL = Prepared(sa.select(*ROOM)), Prepared(sa.select(*ROOM).where(pools.c.id == POOL))
+TAKEN_OF_ALL, TAKEN_OF_ONE = Prepared(TAKEN), Prepared(TAKEN.where(deployments.c.pool_id == POOL))
+THERE = Prepared(
+    sa.select(deployments.c.offer_id, deployments.c.pool_id, sa.func.count())
+    .where(deployments.c.gone_at.is_(None))
+    .group_by(deployments.c.offer_id, deployments.c.pool_id)
+)
+
+
 def listed(connection: Connection) -> Sequence[Offer]:
     """All offers that are on the list now; under maintenance where the provider or an operator says so."""
-    rows = connection.execute(sa.select(*COLUMNS).where(offers.c.is_listed).order_by(offers.c.rate_micros, offers.c.id))
+    found = LISTED(connection)
     standing = restrictions.listed(connection)
-    found = [Offer(**row._mapping) for row in rows]
     return [
         msgspec.structs.replace(offer, is_maintenance=True)
         if restrictions.maintenance_of(standing, concerned(offer))
@@ -118,28 +132,28 @@ def listed(connection: Connection) -> Sequence[Offer]:
     ]
 
 
+ONE = PreparedValues(
+    Offer, sa.select(*COLUMNS).where(offers.c.id == sa.bindparam("id", type_=sa.String()), offers.c.is_listed)
+)
+
+
 def find(connection: Connection, offer_id: str) -> Offer | None:
     """The offer, if it is on the list now."""
-    row = connection.execute(sa.select(*COLUMNS).where(offers.c.id == offer_id, offers.c.is_listed)).first()
-    return None if row is None else Offer(**row._mapping)
+    found = ONE(connection, id=offer_id)
+    return found[0] if found else None
 
 
 def rooms(connection: Connection, pool_id: str | None = None) -> Mapping[str, Room]:
     """What is free in each pool, or in one."""
-    all_pools, taken = sa.select(pools), TAKEN
-    if pool_id is not None:
-        all_pools, taken = all_pools.where(pools.c.id == pool_id), taken.where(deployments.c.pool_id == pool_id)
-    used: dict[str, tuple[int, int, int, int]] = {
-        row.pool_id: (int(row.vcpus), int(row.memory_gb), int(row.storage_gb), int(row.gpus))
-        for row in connection.execute(taken)
+    if pool_id is None:
+        all_pools, taken = POOLS(connection), TAKEN_OF_ALL(connection)
+    else:
+        all_pools, taken = ONE_POOL(connection, pool_id=pool_id), TAKEN_OF_ONE(connection, pool_id=pool_id)
+    used = {each: tuple(map(int, sums)) for each, *sums in taken}
+    return {
+        each: Room(*(has - taken for has, taken in zip(all_of_it, used.get(each, (0, 0, 0, 0)), strict=True)))
+        for each, *all_of_it in all_pools
     }
-    free = {}
-    for pool in connection.execute(all_pools):
-        vcpus, memory_gb, storage_gb, gpus = used.get(pool.id, (0, 0, 0, 0))
-        free[str(pool.id)] = Room(
-            pool.vcpus - vcpus, pool.memory_gb - memory_gb, pool.storage_gb - storage_gb, pool.gpus - gpus
-        )
-    return free
 
 
 def lock(connection: Connection, offer: Offer) -> None:
@@ -173,13 +187,8 @@ def free(connection: Connection, found: Sequence[Offer]) -> dict[str, int]:
 
 def taken_by(connection: Connection) -> dict[tuple[str, str], int]:
     """How many machines there are of each offer and in each pool, those included that the provider still has to end."""
-    rows = connection.execute(
-        sa.select(deployments.c.offer_id, deployments.c.pool_id, sa.func.count())
-        .where(deployments.c.gone_at.is_(None))
-        .group_by(deployments.c.offer_id, deployments.c.pool_id)
-    )
     there: dict[tuple[str, str], int] = {}
-    for offer_id, pool_id, count in rows:
+    for offer_id, pool_id, count in THERE(connection):
         for key in (("offer", str(offer_id)), ("pool", str(pool_id))):
             there[key] = there.get(key, 0) + int(count)
     return there

@@ -15,6 +15,7 @@ from forebay.domain.people import mails, operators
 from forebay.domain.people.access import Caller
 from forebay.domain.people.letters import Letter, plain
 from forebay.errors import CannotTerminate, NotFound
+from forebay.storage.rows import values_of
 from forebay.storage.tables import deployments, memberships, teams, users
 
 NOTHING = Balance(0, 0)
@@ -43,6 +44,15 @@ class Team(msgspec.Struct, frozen=True):
     balance: Balance
 
 
+belong = sa.select(sa.func.count()).where(memberships.c.team_id == teams.c.id).scalar_subquery()
+run = sa.select(sa.func.count()).where(deployments.c.team_id == teams.c.id, deployments.c.gone_at.is_(None))
+NEWEST_FIRST = sa.select(
+    *(teams.c[name] for name in TeamRow.__struct_fields__ if name in teams.c),
+    belong.label("members"),
+    run.scalar_subquery().label("machines"),
+).order_by(teams.c.id.desc())
+
+
 def listed(
     connection: Connection,
     *,
@@ -69,17 +79,8 @@ def listed(
     if is_frozen is not None:
         where.append(teams.c.frozen_at.is_not(None) if is_frozen else teams.c.frozen_at.is_(None))
     total = connection.execute(sa.select(sa.func.count()).select_from(teams).where(*where)).scalar_one()
-    belong = sa.select(sa.func.count()).where(memberships.c.team_id == teams.c.id).scalar_subquery()
-    run = sa.select(sa.func.count()).where(deployments.c.team_id == teams.c.id, deployments.c.gone_at.is_(None))
-    own = [teams.c[name] for name in TeamRow.__struct_fields__ if name in teams.c]
-    rows = connection.execute(
-        sa.select(*own, belong.label("members"), run.scalar_subquery().label("machines"))
-        .where(*where)
-        .order_by(teams.c.id.desc())
-        .limit(limit)
-        .offset((page - 1) * limit)
-    )
-    found = [TeamRow(**row._mapping) for row in rows]
+    rows = connection.execute(NEWEST_FIRST.where(*where).limit(limit).offset((page - 1) * limit))
+    found = values_of(TeamRow, rows)
     balances = ledger.balances(connection, [row.id for row in found])
     return [Team(row, balances.get(row.id, NOTHING)) for row in found], int(total)
 

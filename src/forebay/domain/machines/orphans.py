@@ -15,6 +15,7 @@ from forebay.domain.people import operators
 from forebay.domain.people.access import Caller
 from forebay.errors import Conflict, NotFound
 from forebay.storage.database import upsert_insert
+from forebay.storage.rows import values_of
 from forebay.storage.tables import orphans
 
 
@@ -39,7 +40,7 @@ def standing(connection: Connection, provider: str | None = None) -> Sequence[Or
     """Those that are there, longest first; of one provider, or of all."""
     where = [orphans.c.gone_at.is_(None), *([] if provider is None else [orphans.c.provider == provider])]
     rows = connection.execute(sa.select(*COLUMNS).where(*where).order_by(orphans.c.found_at, orphans.c.instance_id))
-    return [Orphan(**row._mapping) for row in rows]
+    return values_of(Orphan, rows)
 
 
 def note(connection: Connection, provider: str, found: Mapping[str, tuple[str, str]], *, now: datetime) -> None:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay.domain.money import metering
-from forebay.domain.money.amounts import MAX_SPAN_SECONDS, SECONDS_PER_HOUR, charge_micros, in_words, to_dollars
+from forebay.domain.money.amounts import MAX_SPAN_SECONDS, SECONDS_PER_HOUR, as_dollars, charge_micros, to_dollars
 from forebay.domain.money.metering import Cost
 from forebay.errors import Conflict
 from forebay.storage.tables import deployments
@@ -184,7 +184,7 @@ def refuse_spent(connection: Connection, deployment_id: str, rate_micros: int, *
     least = spent + charge_micros(rate_micros, max(1, row.minimum_runtime_minutes * 60))
     if least > row.max_cost_micros:
         raise CostMet(
-            f"It may cost ${in_words(row.max_cost_micros)} at most, and would have cost ${in_words(least)} before it "
+            f"It may cost {as_dollars(row.max_cost_micros)} at most, and would have cost {as_dollars(least)} before it "
             "could be ended again. Raise maxCost first.",
             details={"maxCost": to_dollars(row.max_cost_micros), "accruedCost": to_dollars(spent)},
         )

@@ -17,6 +17,7 @@ from forebay.domain.machines.discounts import NOTICE_DAYS
 from forebay.domain.machines.prices import FIELDS
 from forebay.domain.machines.repricing import is_active, is_spot_of_other
 from forebay.domain.people.access import Caller
+from forebay.storage.rows import values_of
 from forebay.storage.tables import deployments, offers, price_changes, price_notices
 
 
@@ -198,7 +199,7 @@ def of_offer(connection: Connection, offer_id: str, *, most: int = 200) -> Seque
     rows = connection.execute(
         sa.select(*COLUMNS).where(price_changes.c.offer_id == offer_id).order_by(price_changes.c.id.desc()).limit(most)
     )
-    return [Change(**row._mapping) for row in rows]
+    return values_of(Change, rows)
 
 
 def waiting(connection: Connection) -> Sequence[Change]:
@@ -206,4 +207,4 @@ def waiting(connection: Connection) -> Sequence[Change]:
     rows = connection.execute(
         sa.select(*COLUMNS).where(IS_OPEN).order_by(price_changes.c.launches_at, price_changes.c.id)
     )
-    return [Change(**row._mapping) for row in rows]
+    return values_of(Change, rows)

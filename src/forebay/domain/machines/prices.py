@@ -15,10 +15,20 @@ from forebay.domain.machines import discounts
 from forebay.domain.machines.discounts import Discount
 from forebay.domain.machines.offers import SPOT, Offer
 from forebay.domain.money.amounts import discounted_micros
+from forebay.storage.prepared import Prepared
 from forebay.storage.tables import price_changes
 
 FIELDS: Mapping[str, str] = {"machine": "rate_micros", "spot": "spot_rate_micros", "disk": "storage_rate_micros"}
 """What each kind of price is called in an offer: of the machine, of it as SPOT, of its disk while it is stopped."""
+DUE = Prepared(
+    sa.select(price_changes.c.offer_id, price_changes.c.kind, price_changes.c.to_micros)
+    .where(
+        price_changes.c.applied_at.is_(None),
+        price_changes.c.cancelled_at.is_(None),
+        price_changes.c.launches_at <= sa.bindparam("now", type_=sa.BigInteger()),
+    )
+    .order_by(price_changes.c.launches_at, price_changes.c.id)
+)
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,18 +70,10 @@ def list_rate(offer: Offer, instance_type: str) -> int:
 
 def as_of(connection: Connection, found: Sequence[Offer], now: datetime) -> list[Offer]:
     """Offers with the prices that hold now: changes whose date has come count, though they aren't written yet."""
-    due = connection.execute(
-        sa.select(price_changes.c.offer_id, price_changes.c.kind, price_changes.c.to_micros)
-        .where(
-            price_changes.c.applied_at.is_(None),
-            price_changes.c.cancelled_at.is_(None),
-            price_changes.c.launches_at <= now,
-        )
-        .order_by(price_changes.c.launches_at, price_changes.c.id)
-    ).all()
+    due = DUE(connection, now=int(now.timestamp()))
     if not due:
         return list(found)
     changed: dict[str, dict[str, int]] = {}
-    for row in due:
-        changed.setdefault(row.offer_id, {})[FIELDS[row.kind]] = row.to_micros
+    for offer_id, kind, to_micros in due:
+        changed.setdefault(offer_id, {})[FIELDS[kind]] = to_micros
     return [msgspec.structs.replace(offer, **changed.get(offer.id, {})) for offer in found]

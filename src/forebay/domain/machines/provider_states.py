@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay.storage.database import upsert_insert
+from forebay.storage.rows import values_of
 from forebay.storage.tables import provider_states
 
 
@@ -97,4 +98,4 @@ def takes_any_size(connection: Connection, name: str) -> bool:
 def listed(connection: Connection) -> Sequence[State]:
     """All of them, by name."""
     rows = connection.execute(sa.select(*COLUMNS).order_by(provider_states.c.name))
-    return [State(**row._mapping) for row in rows]
+    return values_of(State, rows)

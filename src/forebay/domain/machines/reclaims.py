@@ -22,6 +22,7 @@ from forebay.domain.people.access import Caller
 from forebay.domain.people.letters import plain
 from forebay.domain.people.notification_kinds import Kind
 from forebay.errors import BadRequest, CannotTerminate, Conflict
+from forebay.storage.rows import values_of
 from forebay.storage.tables import deployments
 
 MOST_NOTICE_SECONDS = 86400
@@ -130,7 +131,7 @@ def to_warn(connection: Connection, *, now: datetime, limit: int = 100) -> Seque
         .order_by(deployments.c.reclaim_at, deployments.c.id)
         .limit(limit)
     )
-    return [Warned(**row._mapping) for row in rows]
+    return values_of(Warned, rows)
 
 
 def note_warned(connection: Connection, deployment_id: str, *, now: datetime) -> None:

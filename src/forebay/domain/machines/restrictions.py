@@ -15,6 +15,7 @@ from forebay.domain.people import operators
 from forebay.domain.people.access import Caller
 from forebay.errors import BadRequest, NotFound
 from forebay.storage.database import upsert_insert
+from forebay.storage.prepared import PreparedValues
 from forebay.storage.tables import offers, pools, restrictions
 
 MOST_MACHINES = 1_000_000
@@ -34,14 +35,15 @@ class Restriction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 COLUMNS = [restrictions.c[name] for name in Restriction.__struct_fields__]
+LISTED = PreparedValues(
+    Restriction,
+    sa.select(*COLUMNS).order_by(restrictions.c.kind, restrictions.c.scope, restrictions.c.subject),
+)
 
 
 def listed(connection: Connection) -> Sequence[Restriction]:
     """All that stand, in order of kind, scope and subject."""
-    rows = connection.execute(
-        sa.select(*COLUMNS).order_by(restrictions.c.kind, restrictions.c.scope, restrictions.c.subject)
-    )
-    return [Restriction(**row._mapping) for row in rows]
+    return LISTED(connection)
 
 
 def subjects(offer_id: str, pool_id: str, region: str, provider: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ def is_plain(letter: str) -> bool:
 
 def quoted(word: str) -> str:
     """The word for a shell. What can't be seen is spelled out: it could end a paste and have the rest carried out."""
-    if all(map(is_plain, word)):
+    if word.isprintable() or all(map(is_plain, word)):
         return shlex.quote(word)
     known = {"\\": "\\\\", "'": "\\'"}
     letters = (letter if is_plain(letter) else "".join(f"\\x{byte:02x}" for byte in letter.encode()) for letter in word)

@@ -22,6 +22,7 @@ from forebay.domain.people.access import TeamContext
 from forebay.domain.people.roles import Permission
 from forebay.errors import BadRequest, Conflict, NotFound
 from forebay.storage.database import lock_rows, upsert_insert
+from forebay.storage.prepared import PreparedValues
 from forebay.storage.tables import deployment_ssh_keys, deployments, ssh_keys
 
 MOST_CHARACTERS = 16384
@@ -209,14 +210,21 @@ def taken(connection: Connection, team_id: str, fingerprint: str) -> Conflict:
     )
 
 
+OF_TEAM = PreparedValues(
+    SshKey,
+    sa.select(*COLUMNS)
+    .where(
+        ssh_keys.c.team_id == sa.bindparam("team_id", type_=sa.String()),
+        ssh_keys.c.deleted_at.is_(None),
+        sa.not_(ssh_keys.c.is_temporary),
+    )
+    .order_by(ssh_keys.c.id.desc()),
+)
+
+
 def of_team(connection: Connection, team_id: str) -> Sequence[SshKey]:
     """The team's keys, newest first; temporary ones are their deployments' affair."""
-    rows = connection.execute(
-        sa.select(*COLUMNS)
-        .where(ssh_keys.c.team_id == team_id, ssh_keys.c.deleted_at.is_(None), sa.not_(ssh_keys.c.is_temporary))
-        .order_by(ssh_keys.c.id.desc())
-    )
-    return [SshKey(**row._mapping) for row in rows]
+    return OF_TEAM(connection, team_id=team_id)
 
 
 def get(connection: Connection, team_id: str, key_id: str, *, is_for_launch: bool = False) -> SshKey:

@@ -12,13 +12,14 @@ from sqlalchemy import Connection
 
 from forebay.domain.machines import offers
 from forebay.domain.machines.offers import Offer
-from forebay.domain.money.amounts import in_words, to_dollars
+from forebay.domain.money.amounts import as_dollars, to_dollars
 from forebay.domain.people import activity, notifications
 from forebay.domain.people.access import Caller
 from forebay.domain.people.letters import plain
 from forebay.domain.people.notification_kinds import Kind
 from forebay.errors import Conflict, NotFound
 from forebay.storage.database import upsert_insert
+from forebay.storage.rows import values_of
 from forebay.storage.tables import offers as offer_rows
 from forebay.storage.tables import stock_watches, teams
 
@@ -101,7 +102,7 @@ def of_person(connection: Connection, user_id: str) -> list[Watch]:
         .where(stock_watches.c.user_id == user_id)
         .order_by(stock_watches.c.created_at, stock_watches.c.offer_id, stock_watches.c.for_team)
     )
-    return [Watch(**row._mapping) for row in rows]
+    return values_of(Watch, rows)
 
 
 def record(connection: Connection, caller: Caller, verb: str, offer_id: str, for_team: str, *, now: datetime) -> None:
@@ -170,7 +171,7 @@ def tell(connection: Connection, found: Watch, offer: Offer, count: int, *, now:
         Kind.offer_in_stock,
         f"{whose}{name} is in stock again",
         [
-            f"{name} ({offer.id}) in {offer.region} is in stock again, at ${in_words(offer.rate_micros)} an hour. "
+            f"{name} ({offer.id}) in {offer.region} is in stock again, at {as_dollars(offer.rate_micros)} an hour. "
             f"{count} can be launched now; nothing is kept for you.",
             once,
         ],

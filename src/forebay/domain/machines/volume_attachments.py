@@ -55,13 +55,21 @@ COLUMNS = (
 )
 SOURCE = attachments.join(deployments, deployments.c.id == attachments.c.deployment_id)
 
+OF_VOLUMES = (
+    sa.select(*COLUMNS)
+    .select_from(SOURCE)
+    .where(attachments.c.volume_id.in_(sa.bindparam("volume_ids", expanding=True)), IS_OPEN)
+    .order_by(attachments.c.id)
+)
+
 
 def listed(connection: Connection, volume_ids: Sequence[str]) -> dict[str, list[Attachment]]:
     """The open attachments of these volumes, in the order in which they were asked for."""
     found: dict[str, list[Attachment]] = {volume_id: [] for volume_id in volume_ids}
-    statement = sa.select(*COLUMNS).select_from(SOURCE).where(attachments.c.volume_id.in_(volume_ids), IS_OPEN)
-    for row in connection.execute(statement.order_by(attachments.c.id)):
-        values = dict(row._mapping)
+    rows = connection.execute(OF_VOLUMES, {"volume_ids": volume_ids})
+    names = tuple(rows.keys())
+    for row in rows.all():
+        values = dict(zip(names, row, strict=True))
         values |= {name: bool(values[name]) for name in ("is_first_launch", "is_ending")}
         found[row.volume_id].append(Attachment(**values))
     return found

@@ -83,7 +83,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 def to_volume(row: sa.Row[*tuple[Any, ...]]) -> Volume:
     """A row as a value."""
-    return Volume(**{name: row._mapping[name] for name in Volume.__struct_fields__})
+    found = row._mapping
+    return Volume(**{name: found[name] for name in Volume.__struct_fields__})
 
 
 def lock(connection: Connection, volume_id: str, team_id: str | None = None) -> Volume:

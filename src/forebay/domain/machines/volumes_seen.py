@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 
 from forebay.domain.machines import volume_attachments
 from forebay.domain.machines.volume_attachments import Attachment
-from forebay.domain.machines.volumes import COLUMNS, Volume, find, to_volume
+from forebay.domain.machines.volumes import COLUMNS, Volume, find
+from forebay.storage.rows import values_of
 from forebay.storage.tables import volume_attachments as attachments
 from forebay.storage.tables import volumes
 
@@ -48,7 +49,7 @@ def of_team(
     rows = connection.execute(
         sa.select(*COLUMNS).where(which).order_by(volumes.c.id.desc()).limit(limit).offset((page - 1) * limit)
     )
-    found = [to_volume(row) for row in rows]
+    found = values_of(Volume, rows)
     on = volume_attachments.listed(connection, [volume.id for volume in found])
     return [SeenVolume(volume, on[volume.id]) for volume in found], int(total)
 

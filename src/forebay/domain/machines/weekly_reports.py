@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from forebay.domain.machines import usage
 from forebay.domain.machines.usage import By, Use
-from forebay.domain.money.amounts import in_words, to_dollars
+from forebay.domain.money.amounts import as_dollars, to_dollars
 from forebay.domain.people import notifications
 from forebay.domain.people.letters import Letter, plain
 from forebay.domain.people.notification_kinds import Kind
@@ -221,4 +221,4 @@ def day(at: datetime) -> str:
 def dollars(amount_micros: int) -> str:
     """To the cent; what is less than one exactly."""
     cents = (amount_micros + 5_000) // 10_000
-    return f"${in_words(cents * 10_000 if cents else amount_micros)}"
+    return as_dollars(cents * 10_000 if cents else amount_micros)

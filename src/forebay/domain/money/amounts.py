@@ -61,6 +61,13 @@ def in_words(amount_micros: int) -> str:
     return f"{dollars.quantize(CENT) if dollars == dollars.quantize(CENT) else dollars.normalize():f}"
 
 
+def as_dollars(amount_micros: int) -> str:
+    """An exact amount within a sentence: $1,234.50, -$0.000001."""
+    text = in_words(abs(amount_micros))
+    whole, _, places = text.partition(".")
+    return f"{'-' if amount_micros < 0 else ''}${int(whole):,}.{places}"
+
+
 def to_the_cent(amount_micros: int) -> str:
     """An amount in a sentence about what things come to, rounded: $1,234.50."""
     return f"${amount_micros / MICROS_PER_DOLLAR:,.2f}"

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay.domain.money import auto_top_ups, deposits, ledger
-from forebay.domain.money.amounts import MICROS_PER_CENT, MICROS_PER_DOLLAR, SECONDS_PER_HOUR, in_words, to_the_cent
+from forebay.domain.money.amounts import MICROS_PER_CENT, MICROS_PER_DOLLAR, SECONDS_PER_HOUR, as_dollars, to_the_cent
 from forebay.domain.money.auto_top_ups import COOLDOWN, MOST_A_DAY, Decision, Policy, Reason, Standing
 from forebay.domain.money.cards import Card
 from forebay.domain.money.declines import sentence
@@ -57,7 +57,7 @@ def check(terms: Terms) -> None:
         not LEAST_THRESHOLD_MICROS <= terms.threshold_micros <= MOST_THRESHOLD_MICROS
         or terms.threshold_micros % MICROS_PER_CENT
     ):
-        bounds = f"from ${in_words(LEAST_THRESHOLD_MICROS)} to ${in_words(MOST_THRESHOLD_MICROS)}, in whole cents"
+        bounds = f"from {as_dollars(LEAST_THRESHOLD_MICROS)} to {as_dollars(MOST_THRESHOLD_MICROS)}, in whole cents"
         raise AmountNotPossible(f"The threshold must be {bounds}.", details={"threshold": bounds})
     deposits.check_amount(terms.amount_micros)
     deposits.check_amount(terms.max_charge_micros, field="maxChargeAmount")

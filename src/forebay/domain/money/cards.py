@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from forebay import ids
 from forebay.domain.money import ledger
 from forebay.errors import Conflict, NotFound
+from forebay.storage.prepared import PreparedValues
 from forebay.storage.tables import cards, payment_attempts
 
 EXPIRY_NOTICE_DAYS = 30
@@ -71,6 +72,14 @@ COLUMNS = tuple(cards.c[name] for name in Card.__struct_fields__)
 IS_SAVED = cards.c.deleted_at.is_(None)
 
 
+OF_TEAM = PreparedValues(
+    Card,
+    sa.select(*COLUMNS)
+    .where(cards.c.team_id == sa.bindparam("team_id", type_=sa.String()), IS_SAVED)
+    .order_by(cards.c.is_default.desc(), cards.c.id.desc()),
+)
+
+
 def to_cards(rows: sa.CursorResult[Any]) -> list[Card]:
     """Rows as values."""
     return [Card(**row._asdict()) for row in rows]
@@ -78,10 +87,7 @@ def to_cards(rows: sa.CursorResult[Any]) -> list[Card]:
 
 def of_team(connection: Connection, team_id: str) -> list[Card]:
     """The default first, then the newest first."""
-    order = (cards.c.is_default.desc(), cards.c.id.desc())
-    return to_cards(
-        connection.execute(sa.select(*COLUMNS).where(cards.c.team_id == team_id, IS_SAVED).order_by(*order))
-    )
+    return OF_TEAM(connection, team_id=team_id)
 
 
 def get(connection: Connection, team_id: str, card_id: str) -> Card:

@@ -5,7 +5,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.money.amounts import in_words, to_dollars
+from forebay.domain.money.amounts import as_dollars, to_dollars
 from forebay.domain.money.declines import sentence
 from forebay.domain.money.payment_attempts import Attempt, Path
 from forebay.domain.people import notifications
@@ -16,7 +16,7 @@ from forebay.storage.tables import teams
 
 def declined(connection: Connection, attempt: Attempt, code: str, *, now: datetime, is_mailed: bool) -> None:
     """A saved card was not charged. `is_mailed`: another letter says more. Then nudge `notifications`."""
-    amount = f"${in_words(attempt.amount_micros)}"
+    amount = as_dollars(attempt.amount_micros)
     is_auto = attempt.path is Path.auto
     what = f"An automatic top-up by {amount}" if is_auto else f"A payment of {amount}"
     again = ["Auto top-up tries again in an hour."] if is_auto else []

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from forebay.domain.money import cards, ledger, payment_attempts
-from forebay.domain.money.amounts import MICROS_PER_CENT, MICROS_PER_DOLLAR, in_words
+from forebay.domain.money.amounts import MICROS_PER_CENT, MICROS_PER_DOLLAR, as_dollars, in_words
 from forebay.domain.money.cards import Card
 from forebay.domain.money.payment_attempts import Attempt, Path
 from forebay.domain.people import activity
@@ -55,7 +55,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 def check_amount(amount_micros: int, *, field: str = "amount") -> None:
     """Raise AmountNotPossible unless a card may be charged so much."""
     if not LEAST_MICROS <= amount_micros <= MOST_MICROS:
-        bounds = f"from ${in_words(LEAST_MICROS)} to ${in_words(MOST_MICROS)}"
+        bounds = f"from {as_dollars(LEAST_MICROS)} to {as_dollars(MOST_MICROS)}"
         raise AmountNotPossible(f"The amount must be {bounds}.", details={field: bounds})
     if amount_micros % MICROS_PER_CENT:
         raise AmountNotPossible("The amount must be in whole cents.", details={field: "whole cents"})

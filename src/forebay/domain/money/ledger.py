@@ -113,16 +113,19 @@ def balance(connection: Connection, team_id: str) -> Balance:
     return found[team_id]
 
 
+held = (
+    sa.select(sa.func.coalesce(sa.func.sum(holds.c.remaining_micros), 0))
+    .where(holds.c.team_id == accounts.c.team_id, holds.c.released_at.is_(None))
+    .scalar_subquery()
+)
+BALANCES = sa.select(accounts.c.team_id, accounts.c.balance_micros, held).where(
+    accounts.c.team_id.in_(sa.bindparam("team_ids", expanding=True))
+)
+
+
 def balances(connection: Connection, team_ids: Sequence[str]) -> dict[str, Balance]:
     """The credits of several teams, by team id; those without an account are left out."""
-    held = (
-        sa.select(sa.func.coalesce(sa.func.sum(holds.c.remaining_micros), 0))
-        .where(holds.c.team_id == accounts.c.team_id, holds.c.released_at.is_(None))
-        .scalar_subquery()
-    )
-    rows = connection.execute(
-        sa.select(accounts.c.team_id, accounts.c.balance_micros, held).where(accounts.c.team_id.in_(team_ids))
-    )
+    rows = connection.execute(BALANCES, {"team_ids": team_ids}).all()
     return {team_id: Balance(int(balance_micros), int(held_micros)) for team_id, balance_micros, held_micros in rows}
 
 

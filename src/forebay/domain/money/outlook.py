@@ -92,14 +92,17 @@ def of_person(connection: Connection, user_id: str) -> list[Standing]:
     ]
 
 
+BURNS = (
+    sa.select(segments.c.team_id, sa.func.sum(segments.c.rate_micros))
+    .where(segments.c.team_id.in_(sa.bindparam("team_ids", expanding=True)), segments.c.ended_at.is_(None))
+    .group_by(segments.c.team_id)
+)
+
+
 def outlooks(connection: Connection, team_ids: Sequence[str]) -> dict[str, Outlook]:
     """How several teams stand, by team id; those without an account are left out."""
-    rates = (
-        sa.select(segments.c.team_id, sa.func.sum(segments.c.rate_micros))
-        .where(segments.c.team_id.in_(team_ids), segments.c.ended_at.is_(None))
-        .group_by(segments.c.team_id)
-    )
-    burns = {team_id: int(rate_micros) for team_id, rate_micros in connection.execute(rates)}
+    rows = connection.execute(BURNS, {"team_ids": team_ids}).all()
+    burns = {team_id: int(rate_micros) for team_id, rate_micros in rows}
     return {
         team_id: Outlook(
             balance_micros=found.balance_micros,

@@ -162,22 +162,33 @@ def open_pages(connection: Connection, team_id: str) -> list[Attempt]:
     return [to_attempt(row) for row in rows]
 
 
+def counted_and_listed(*where: sa.ColumnElement[bool]) -> tuple[sa.Select[int], sa.Select[*tuple[Any, ...]]]:
+    """SQL: how many of a team's attempts there are, and a page of them, newest first."""
+    mine = sa.and_(payment_attempts.c.team_id == sa.bindparam("team_id"), *where)
+    newest_first = payment_attempts.c.created_at.desc(), payment_attempts.c.id.desc()
+    return (
+        sa.select(sa.func.count()).select_from(payment_attempts).where(mine),
+        sa.select(*COLUMNS)
+        .where(mine)
+        .order_by(*newest_first)
+        .limit(sa.bindparam("limit", type_=sa.Integer()))
+        .offset(sa.bindparam("offset", type_=sa.Integer())),
+    )
+
+
+OF_TEAM = counted_and_listed()
+OF_PATH = counted_and_listed(payment_attempts.c.path == sa.bindparam("path"))
+
+
 def of_team(
     connection: Connection, team_id: str, *, page: int = 1, limit: int = 20, path: Path | None = None
 ) -> tuple[list[Attempt], int]:
     """A team's attempts, newest first, all or those of one path, the pages from 1; and how many there are."""
-    mine = payment_attempts.c.team_id == team_id
-    if path is not None:
-        mine = sa.and_(mine, payment_attempts.c.path == path.value)
-    total = connection.execute(sa.select(sa.func.count()).select_from(payment_attempts).where(mine)).scalar() or 0
-    rows = connection.execute(
-        sa.select(*COLUMNS)
-        .where(mine)
-        .order_by(payment_attempts.c.created_at.desc(), payment_attempts.c.id.desc())
-        .limit(limit)
-        .offset((page - 1) * limit)
-    )
-    return [to_attempt(row) for row in rows], int(total)
+    counted, listed = OF_TEAM if path is None else OF_PATH
+    which = {"team_id": team_id} if path is None else {"team_id": team_id, "path": path.value}
+    total = connection.execute(counted, which).scalar() or 0
+    rows = connection.execute(listed, which | {"limit": limit, "offset": (page - 1) * limit})
+    return [to_attempt(row) for row in rows.all()], int(total)
 
 
 def unknown(connection: Connection, *, limit: int) -> tuple[list[Attempt], int]:

@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from forebay.domain.money.amounts import in_words, to_dollars
+from forebay.domain.money.amounts import as_dollars, in_words, to_dollars
 from forebay.domain.money.payment_attempts import Attempt, Path
 from forebay.domain.people import mails, notifications
 from forebay.domain.people.letters import Letter, plain
@@ -41,7 +41,7 @@ def send(connection: Connection, attempt: Attempt, payment: "Payment", seller: S
     for each in notifications.who_wants(connection, Kind.charge_made, recipients(connection, attempt)):
         found = letter(attempt, payment, seller, team_name=team_name, name=each.name)
         mails.send(connection, each.email, found, kind=Kind.charge_made, now=now)
-    dollars = f"${in_words(payment.credited_micros)}"
+    dollars = as_dollars(payment.credited_micros)
     notifications.tell(
         connection,
         Kind.charge_made,
@@ -73,7 +73,7 @@ def recipients(connection: Connection, attempt: Attempt) -> list[Recipient]:
 
 def letter(attempt: Attempt, payment: "Payment", seller: Seller, *, team_name: str, name: str) -> Letter:
     """What the mail says."""
-    dollars = f"${in_words(payment.credited_micros)}"
+    dollars = as_dollars(payment.credited_micros)
     facts = [
         f"Receipt number: {payment.attempt_id}",
         f"Date: {payment.created_at:%Y-%m-%d %H:%M} UTC",

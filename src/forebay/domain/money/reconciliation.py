@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from forebay.domain.money import payments
-from forebay.domain.money.amounts import in_words
+from forebay.domain.money.amounts import as_dollars
 from forebay.domain.money.payments import Payment, to_take_back
 
 LOOK_UP = 500
@@ -39,10 +39,10 @@ def between(theirs: Theirs, ours: Payment | None) -> Iterator[str]:
     """What differs in one payment."""
     if ours is None:
         if theirs.has_succeeded and theirs.is_marked:
-            yield f"${in_words(theirs.amount_micros)} were paid, and our books don't have it"
+            yield f"{as_dollars(theirs.amount_micros)} were paid, and our books don't have it"
         return
     if not theirs.has_succeeded:
-        yield f"our books credit ${in_words(ours.credited_micros)}, and it has not succeeded"
+        yield f"our books credit {as_dollars(ours.credited_micros)}, and it has not succeeded"
         return
     for what, said, found in (
         ("paid", theirs.amount_micros, ours.credited_micros),
@@ -50,10 +50,10 @@ def between(theirs: Theirs, ours: Payment | None) -> Iterator[str]:
         ("withdrawn by disputes", theirs.disputed_micros, ours.disputed_micros),
     ):
         if said != found:
-            yield f"${in_words(said)} were {what}, and our books say ${in_words(found)}"
+            yield f"{as_dollars(said)} were {what}, and our books say {as_dollars(found)}"
     due = to_take_back(ours.credited_micros, ours.refunded_micros, ours.disputed_micros).micros
     if ours.taken_back_micros != due:
-        yield f"${in_words(ours.taken_back_micros)} of credits are taken back, and ${in_words(due)} should be"
+        yield f"{as_dollars(ours.taken_back_micros)} of credits are taken back, and {as_dollars(due)} should be"
 
 
 def missing(connection: Connection, since: datetime, until: datetime, theirs: Sequence[Theirs]) -> list[str]:

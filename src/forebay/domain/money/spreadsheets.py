@@ -33,6 +33,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, figures: Se
 
 def harmless(cell: Cell) -> Cell:
     """The cell, with an apostrophe where a spreadsheet would take it for a formula."""
-    if isinstance(cell, str) and cell.lstrip(" \u00a0\ufeff").startswith(FORMULA):
+    if not isinstance(cell, str) or cell[:1].isalnum():
+        # Most begin with a letter or a digit, as no formula does.
+        return cell
+    if cell.lstrip(" \u00a0\ufeff").startswith(FORMULA):
         return f"'{cell}"
     return cell

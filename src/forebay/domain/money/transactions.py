@@ -16,6 +16,8 @@ from forebay.domain.money import spreadsheets
 from forebay.domain.money.amounts import in_dollars
 from forebay.domain.money.transfers import account_id
 from forebay.errors import BadRequest
+from forebay.storage.prepared import Prepared, PreparedValues
+from forebay.storage.rows import values_of
 from forebay.storage.tables import accounts, entries, transfers, users
 
 WORDS = {
@@ -81,23 +83,23 @@ def search(
     connection: Connection, team_id: str, wanted: Filter, *, limit: int, page: int = 1
 ) -> tuple[Sequence[Transaction], int]:
     """A page of the team's transactions, newest first, the pages counted from 1; and how many there are in all."""
-    conditions = [transfers.c.team_id == team_id, *matching(wanted)]
-    if wanted.is_everything:
-        counted = sa.select(accounts.c.version).where(accounts.c.team_id == team_id)
-    else:
-        counted = sa.select(sa.func.count()).select_from(transfers).where(*conditions)
-    total = int(connection.execute(counted).scalar() or 0)
     first = (page - 1) * limit
-    if first >= total:
-        return [], total
     if wanted.is_everything:
+        total = sum(int(version) for (version,) in LENGTH(connection, team_id=team_id))
+        if first >= total:
+            return [], total
         # By the numbers of the chain: as quick on the last page as on the first.
         newest = total - first
-        conditions.append(transfers.c.sequence.between(newest - limit + 1, newest))
-        first = 0
-    statement = with_own_entry(team_id).where(*conditions).order_by(*newest_first(wanted, total))
+        places = {"newest": newest, "oldest": newest - limit + 1}
+        return CHAIN(connection, team_id=team_id, account_id=account_id(team_id), **places), total
+    conditions = [transfers.c.team_id == team_id, *matching(wanted)]
+    counted = sa.select(sa.func.count()).select_from(transfers).where(*conditions)
+    total = int(connection.execute(counted).scalar() or 0)
+    if first >= total:
+        return [], total
+    statement = with_own_entry(account_id(team_id)).where(*conditions).order_by(*newest_first(wanted, total))
     rows = connection.execute(statement.limit(limit).offset(first))
-    return [Transaction(**row._mapping) for row in rows], total
+    return values_of(Transaction, rows), total
 
 
 def newest_first(wanted: Filter, total: int) -> list[sa.ColumnElement[Any]]:
@@ -106,7 +108,7 @@ def newest_first(wanted: Filter, total: int) -> list[sa.ColumnElement[Any]]:
     A few of very many, sorted afterwards, are not looked for along the whole chain.
     """
     has_kind = wanted.kind is not None or wanted.except_kind is not None
-    if not has_kind and not wanted.is_everything:
+    if not has_kind:
         return [transfers.c.created_at.desc(), transfers.c.sequence.desc()]
     if wanted.except_kind is not None and total <= FEW:
         return [(transfers.c.sequence + 0).desc()]
@@ -116,10 +118,10 @@ def newest_first(wanted: Filter, total: int) -> list[sa.ColumnElement[Any]]:
 def between(connection: Connection, team_id: str, first: int, last: int, *, except_kind: str) -> Sequence[Transaction]:
     """The team's transactions beyond one place in its chain up to another, but for one kind, oldest first."""
     chain = sa.and_(transfers.c.team_id == team_id, transfers.c.sequence > first, transfers.c.sequence <= last)
-    statement = with_own_entry(team_id).where(chain, *matching(Filter(except_kind=except_kind)))
+    statement = with_own_entry(account_id(team_id)).where(chain, *matching(Filter(except_kind=except_kind)))
     # Sorted afterwards: in the order of the chain, SQLite would go through all of it.
     rows = connection.execute(statement.order_by(transfers.c.sequence + 0))
-    return [Transaction(**row._mapping) for row in rows]
+    return values_of(Transaction, rows)
 
 
 def matching(wanted: Filter) -> list[sa.ColumnElement[bool]]:
@@ -137,9 +139,9 @@ def matching(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     return found
 
 
-def with_own_entry(team_id: str) -> sa.Select[tuple[object, ...]]:
+def with_own_entry(of_account: str | sa.BindParameter[str]) -> sa.Select[*tuple[Any, ...]]:
     """SQL: the columns of a Transaction."""
-    own = sa.and_(entries.c.transfer_id == transfers.c.id, entries.c.account_id == account_id(team_id))
+    own = sa.and_(entries.c.transfer_id == transfers.c.id, entries.c.account_id == of_account)
     return sa.select(
         transfers.c.id,
         transfers.c.sequence,
@@ -152,6 +154,22 @@ def with_own_entry(team_id: str) -> sa.Select[tuple[object, ...]]:
         users.c.name.label("created_by_name"),
         transfers.c.created_at,
     ).select_from(transfers.join(entries, own).outerjoin(users, users.c.id == transfers.c.created_by))
+
+
+TEAM = sa.bindparam("team_id", type_=sa.String())
+LENGTH = Prepared(sa.select(accounts.c.version).where(accounts.c.team_id == TEAM))
+CHAIN = PreparedValues(
+    Transaction,
+    with_own_entry(sa.bindparam("account_id", type_=sa.String()))
+    .where(
+        transfers.c.team_id == TEAM,
+        transfers.c.sequence.between(
+            sa.bindparam("oldest", type_=sa.BigInteger()), sa.bindparam("newest", type_=sa.BigInteger())
+        ),
+    )
+    .order_by(transfers.c.sequence.desc()),
+)
+"""All of a team's transactions from one place in its chain to another, the newest first."""
 
 
 def for_a_file(connection: Connection, team_id: str, wanted: Filter) -> Sequence[Transaction]:
@@ -173,7 +191,7 @@ def sheet(found: Iterable[Transaction]) -> bytes:
         ["time", "kind", "description", "amount", "balance after", "reason", "by", "id", "reverses"],
         [
             [
-                f"{each.created_at:%Y-%m-%dT%H:%M:%SZ}",
+                f"{each.created_at.isoformat()[:19]}Z",
                 each.kind,
                 each.words,
                 in_dollars(each.amount_micros),

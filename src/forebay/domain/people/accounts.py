@@ -87,10 +87,13 @@ def by_id(connection: Connection, user_id: str) -> Account | None:
     return None if row is None else to_account(row)
 
 
+NAMES = sa.select(users.c.id, users.c.name).where(users.c.id.in_(sa.bindparam("user_ids", expanding=True)))
+
+
 def names_of(connection: Connection, user_ids: Collection[str]) -> dict[str, str]:
     """What people are called, by id."""
-    rows = connection.execute(sa.select(users.c.id, users.c.name).where(users.c.id.in_(user_ids)))
-    return {row.id: row.name for row in rows}
+    rows = connection.execute(NAMES, {"user_ids": list(user_ids)})
+    return {str(user_id): str(name) for user_id, name in rows.all()}
 
 
 def to_account(row: sa.Row[tuple[object, ...]]) -> Account:

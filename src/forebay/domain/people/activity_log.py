@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from forebay import ids
+from forebay.storage.rows import values_of
 from forebay.storage.tables import (
     activity,
     api_keys,
@@ -212,7 +213,7 @@ def rows_of(
         .outerjoin(api_keys, api_keys.c.id == page_of.c.api_key_id)
         .order_by(page_of.c.id.desc())
     )
-    return [Row(**row._mapping) for row in rows]
+    return values_of(Row, rows)
 
 
 def named(connection: Connection, rows: Sequence[Row]) -> Sequence[Row]:

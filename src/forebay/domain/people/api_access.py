@@ -48,10 +48,14 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.at is None else self.at + timedelta(hours=AGAIN_HOURS)
 
 
+STANDING = sa.select(users.c.api_access, users.c.api_access_reason, users.c.api_access_at).where(
+    users.c.id == sa.bindparam("user_id")
+)
+
+
 def of(connection: Connection, user_id: str) -> Standing:
     """Where the account stands. Raises NotFound."""
-    columns = users.c.api_access, users.c.api_access_reason, users.c.api_access_at
-    row = connection.execute(sa.select(*columns).where(users.c.id == user_id)).first()
+    row = connection.execute(STANDING, {"user_id": user_id}).first()
     if row is None:
         raise NotFound("Account")
     return Standing(state=row[0], reason=row[1], at=row[2])

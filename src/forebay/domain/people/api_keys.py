@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from forebay import ids
 from forebay.domain.people import credentials
 from forebay.errors import Conflict, NotFound
+from forebay.storage.rows import values_of
 from forebay.storage.tables import api_keys, users
 
 MOST_KEYS = 50
@@ -253,12 +254,12 @@ def note_use(connection: Connection, uses: Sequence[tuple[str, datetime, str]]) 
         )
 
 
+NEWEST_FIRST = sa.select(*(api_keys.c[name] for name in ApiKey.__struct_fields__)).order_by(api_keys.c.id.desc())
+
+
 def select(
     connection: Connection, *conditions: sa.ColumnElement[bool], limit: int | None = None, offset: int | None = None
 ) -> Sequence[ApiKey]:
     """Keys, newest first."""
-    columns = [api_keys.c[name] for name in ApiKey.__struct_fields__]
-    rows = connection.execute(
-        sa.select(*columns).where(*conditions).order_by(api_keys.c.id.desc()).limit(limit).offset(offset)
-    )
-    return [ApiKey(**row._mapping) for row in rows]
+    rows = connection.execute(NEWEST_FIRST.where(*conditions).limit(limit).offset(offset))
+    return values_of(ApiKey, rows)

@@ -16,6 +16,7 @@ from forebay.domain.people.access import Caller
 from forebay.domain.people.passkeys import LastWayIn, lock
 from forebay.errors import Conflict, NotFound
 from forebay.storage.database import upsert_insert
+from forebay.storage.prepared import PreparedValues
 from forebay.storage.tables import identities
 
 
@@ -38,13 +39,17 @@ class IdentityTaken(Conflict):
         super().__init__(f"This account at {label} is connected to another account here.")
 
 
+OF_USER = PreparedValues(
+    Identity,
+    sa.select(*(identities.c[name] for name in Identity.__struct_fields__))
+    .where(identities.c.user_id == sa.bindparam("user_id", type_=sa.String()))
+    .order_by(identities.c.provider, identities.c.email),
+)
+
+
 def of_user(connection: Connection, user_id: str) -> Sequence[Identity]:
     """What lets a person in, by provider."""
-    columns = [identities.c[name] for name in Identity.__struct_fields__]
-    rows = connection.execute(
-        sa.select(*columns).where(identities.c.user_id == user_id).order_by(identities.c.provider, identities.c.email)
-    )
-    return [Identity(**row._mapping) for row in rows]
+    return OF_USER(connection, user_id=user_id)
 
 
 def owner_of(connection: Connection, provider: str, subject: str, *, now: datetime) -> str | None:

@@ -351,25 +351,25 @@ def select(
     offset: int | None = None,
 ) -> list[Invitation]:
     """Invitations of teams that there still are, newest first; one that is too old counts as expired."""
-    rows = connection.execute(
-        sa.select(
-            *(invitations.c[name] for name in COLUMNS),
-            team_rows.c.name.label("team_name"),
-            team_rows.c.member_mode,
-            users.c.name.label("inviter_name"),
-            users.c.email.label("inviter_email"),
-        )
-        .join(team_rows, team_rows.c.id == invitations.c.team_id)
-        .join(users, users.c.id == invitations.c.invited_by)
-        .where(team_rows.c.deleted_at.is_(None), *conditions)
-        .order_by(invitations.c.id.desc())
-        .limit(limit)
-        .offset(offset)
-    )
-    return [to_invitation(dict(row._mapping), now) for row in rows]
+    rows = connection.execute(NEWEST_FIRST.where(*conditions).limit(limit).offset(offset))
+    names = tuple(rows.keys())
+    return [to_invitation(dict(zip(names, row, strict=True)), now) for row in rows.all()]
 
 
 COLUMNS = ("id", "team_id", "email", "role", "state", "invited_by", "created_at", "sent_at", "expires_at", "closed_at")
+NEWEST_FIRST = (
+    sa.select(
+        *(invitations.c[name] for name in COLUMNS),
+        team_rows.c.name.label("team_name"),
+        team_rows.c.member_mode,
+        users.c.name.label("inviter_name"),
+        users.c.email.label("inviter_email"),
+    )
+    .join(team_rows, team_rows.c.id == invitations.c.team_id)
+    .join(users, users.c.id == invitations.c.invited_by)
+    .where(team_rows.c.deleted_at.is_(None))
+    .order_by(invitations.c.id.desc())
+)
 
 
 def to_invitation(found: dict[str, Any], now: datetime) -> Invitation:

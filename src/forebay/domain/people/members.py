@@ -9,6 +9,7 @@ What a person leaves behind on the team's machines is cleared away one wing high
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -41,25 +42,30 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     joined_at: datetime
 
 
+COLUMNS = sa.select(
+    memberships.c.user_id, users.c.name, users.c.email, memberships.c.role, memberships.c.joined_at
+).join(users, users.c.id == memberships.c.user_id)
+"""What a Member is made of."""
+MINE = memberships.c.team_id == sa.bindparam("team_id")
+COUNT = sa.select(sa.func.count()).select_from(memberships).where(MINE)
+LISTED = (
+    COLUMNS.where(MINE)
+    .order_by(memberships.c.joined_at, memberships.c.user_id)
+    .limit(sa.bindparam("limit", type_=sa.Integer()))
+    .offset(sa.bindparam("offset", type_=sa.Integer()))
+)
+
+
 def listed(connection: Connection, team_id: str, *, page: int, limit: int) -> tuple[Sequence[Member], int]:
     """A page of the team's members, those who are there longest first, and how many there are in all."""
-    mine = memberships.c.team_id == team_id
-    total = connection.execute(sa.select(sa.func.count()).select_from(memberships).where(mine)).scalar_one()
-    rows = connection.execute(
-        columns()
-        .where(mine)
-        .order_by(memberships.c.joined_at, memberships.c.user_id)
-        .limit(limit)
-        .offset((page - 1) * limit)
-    )
-    return [to_member(row) for row in rows], int(total)
+    total = connection.execute(COUNT, {"team_id": team_id}).scalar_one()
+    rows = connection.execute(LISTED, {"team_id": team_id, "limit": limit, "offset": (page - 1) * limit})
+    return [to_member(row) for row in rows.all()], int(total)
 
 
 def find(connection: Connection, team_id: str, user_id: str) -> Member:
     """One member. Raises NotFound."""
-    row = connection.execute(
-        columns().where(memberships.c.team_id == team_id, memberships.c.user_id == user_id)
-    ).first()
+    row = connection.execute(COLUMNS.where(memberships.c.team_id == team_id, memberships.c.user_id == user_id)).first()
     if row is None:
         raise NotFound("Member")
     return to_member(row)
@@ -188,7 +194,7 @@ def tell(connection: Connection, context: TeamContext, member: Member, sentence:
 def tell_owners(connection: Connection, context: TeamContext, what: str, about: Member, *, now: datetime) -> None:
     """A mail to all who own the team now, but for the person who did it and the one it is about."""
     rows = connection.execute(
-        columns().where(
+        COLUMNS.where(
             memberships.c.team_id == context.team_id,
             memberships.c.role == Role.owner,
             memberships.c.user_id.not_in([context.caller.user_id, about.user_id]),
@@ -220,14 +226,7 @@ def record(
     )
 
 
-def columns() -> sa.Select[*tuple[object, ...]]:
-    """What a Member is made of."""
-    return sa.select(
-        memberships.c.user_id, users.c.name, users.c.email, memberships.c.role, memberships.c.joined_at
-    ).join(users, users.c.id == memberships.c.user_id)
-
-
-def to_member(row: sa.Row[*tuple[object, ...]]) -> Member:
+def to_member(row: sa.Row[*tuple[Any, ...]]) -> Member:
     """A row as a value."""
-    found = row._mapping
-    return Member(**(dict(found) | {"role": Role(str(found["role"]))}))
+    user_id, name, email, role, joined_at = row
+    return Member(user_id=user_id, name=name, email=email, role=Role(role), joined_at=joined_at)

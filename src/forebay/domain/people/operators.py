@@ -13,6 +13,7 @@ from forebay.domain.people.access import Caller
 from forebay.domain.people.accounts import email_key
 from forebay.domain.people.letters import Letter, plain
 from forebay.errors import BadRequest, NotFound
+from forebay.storage.rows import values_of
 from forebay.storage.tables import memberships, teams, users
 
 
@@ -74,7 +75,7 @@ def seen(connection: Connection, where: Sequence[sa.ColumnElement[bool]], *, lim
         .limit(limit)
         .offset(offset)
     )
-    return [User(**row._mapping) for row in rows]
+    return values_of(User, rows)
 
 
 def decide_api_access(

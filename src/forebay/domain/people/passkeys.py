@@ -23,6 +23,7 @@ from forebay.domain.people.accounts import Account
 from forebay.domain.people.sign_in import WrongCredentials
 from forebay.domain.people.steps import Purpose
 from forebay.errors import BadRequest, Conflict, NotFound
+from forebay.storage.prepared import PreparedValues
 from forebay.storage.tables import passkeys, users
 
 CHALLENGE_SECONDS = 300
@@ -279,11 +280,17 @@ def refuse_other_handle(credential: Mapping[str, Any], handle: bytes) -> None:
         raise LookupError
 
 
+OF_USER = PreparedValues(
+    Passkey,
+    sa.select(*(passkeys.c[name] for name in Passkey.__struct_fields__))
+    .where(passkeys.c.user_id == sa.bindparam("user_id", type_=sa.String()))
+    .order_by(passkeys.c.id),
+)
+
+
 def of_user(connection: Connection, user_id: str) -> Sequence[Passkey]:
     """A person's passkeys, oldest first."""
-    columns = [passkeys.c[name] for name in Passkey.__struct_fields__]
-    rows = connection.execute(sa.select(*columns).where(passkeys.c.user_id == user_id).order_by(passkeys.c.id))
-    return [Passkey(**row._mapping) for row in rows]
+    return OF_USER(connection, user_id=user_id)
 
 
 def rename(connection: Connection, caller: Caller, passkey_id: str, name: str, *, now: datetime) -> Passkey:

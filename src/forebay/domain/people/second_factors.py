@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from forebay import ids
 from forebay.domain.people import credentials, sealed
 from forebay.errors import BadRequest, Conflict
+from forebay.storage.prepared import Prepared
 from forebay.storage.tables import identities, passkeys, recovery_codes, users
 
 if TYPE_CHECKING:
@@ -50,28 +51,29 @@ class Factors(msgspec.Struct, frozen=True, kw_only=True):
     recovery_codes_left: int
 
 
+USER = sa.bindparam("user_id", type_=sa.String())
+OWN = Prepared(sa.select(users.c.password_hash, users.c.totp_confirmed_at).where(users.c.id == USER))
+PASSKEYS = Prepared(sa.select(sa.func.count()).select_from(passkeys).where(passkeys.c.user_id == USER))
+PROVIDERS = Prepared(
+    sa.select(identities.c.provider).where(identities.c.user_id == USER).order_by(identities.c.provider)
+)
+CODES_LEFT = Prepared(
+    sa.select(sa.func.count())
+    .select_from(recovery_codes)
+    .where(recovery_codes.c.user_id == USER, recovery_codes.c.used_at.is_(None))
+)
+
+
 def of_user(connection: Connection, user_id: str) -> Factors:
     """What is set up."""
-    person = connection.execute(
-        sa.select(users.c.password_hash, users.c.totp_confirmed_at).where(users.c.id == user_id)
-    ).one()
-
-    def count(table: sa.Table, *where: sa.ColumnElement[bool]) -> int:
-        return int(
-            connection.execute(
-                sa.select(sa.func.count()).select_from(table).where(table.c.user_id == user_id, *where)
-            ).scalar_one()
-        )
-
-    providers = connection.execute(
-        sa.select(identities.c.provider).where(identities.c.user_id == user_id).order_by(identities.c.provider)
-    )
+    [(password_hash, totp_confirmed_at)] = OWN(connection, user_id=user_id)
+    [(keys,)], [(codes,)] = PASSKEYS(connection, user_id=user_id), CODES_LEFT(connection, user_id=user_id)
     return Factors(
-        has_password=person.password_hash is not None,
-        has_totp=person.totp_confirmed_at is not None,
-        passkeys=count(passkeys),
-        identities=[str(row.provider) for row in providers],
-        recovery_codes_left=count(recovery_codes, recovery_codes.c.used_at.is_(None)),
+        has_password=password_hash is not None,
+        has_totp=totp_confirmed_at is not None,
+        passkeys=int(keys),
+        identities=[str(provider) for (provider,) in PROVIDERS(connection, user_id=user_id)],
+        recovery_codes_left=int(codes),
     )
 
 

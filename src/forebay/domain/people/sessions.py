@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from forebay import ids
 from forebay.domain.people import credentials
 from forebay.errors import Forbidden, NotFound
+from forebay.storage.prepared import PreparedValues
 from forebay.storage.tables import sessions
 
 RECENT_SECONDS = 900
@@ -97,15 +98,21 @@ def end_oldest(connection: Connection, user_id: str, *, now: datetime) -> None:
         connection.execute(sa.update(sessions).where(sessions.c.id.in_(found)).values(ended_at=now))
 
 
+OF_USER = PreparedValues(
+    Session,
+    sa.select(*(sessions.c[name] for name in Session.__struct_fields__))
+    .where(
+        sessions.c.user_id == sa.bindparam("user_id", type_=sa.String()),
+        sessions.c.ended_at.is_(None),
+        sessions.c.expires_at > sa.bindparam("now", type_=sa.BigInteger()),
+    )
+    .order_by(sessions.c.id.desc()),
+)
+
+
 def of_user(connection: Connection, user_id: str, *, now: datetime) -> Sequence[Session]:
     """Sessions that can still be used, newest first."""
-    columns = [sessions.c[name] for name in Session.__struct_fields__]
-    rows = connection.execute(
-        sa.select(*columns)
-        .where(sessions.c.user_id == user_id, sessions.c.ended_at.is_(None), sessions.c.expires_at > now)
-        .order_by(sessions.c.id.desc())
-    )
-    return [Session(**row._mapping) for row in rows]
+    return OF_USER(connection, user_id=user_id, now=int(now.timestamp()))
 
 
 def end(connection: Connection, user_id: str, session_id: str, *, now: datetime) -> None:
