@@ -230,6 +230,7 @@ UNDECLARED = {
         )
     },
     ("POST", "/theme"): "how pages look in this browser, for whoever uses it",
+    ("POST", "/figures"): "whether this browser is shown every digit, for whoever uses it",
     **{
         ("GET", path): "a form or a button; opening the page changes nothing"
         for path in (

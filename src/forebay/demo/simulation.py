@@ -34,7 +34,7 @@ from forebay.storage.tables import segments, teams
 
 NAME = "Render Farm (simulation)"
 DAYS = 30
-CYCLE = timedelta(hours=2)
+CYCLE = timedelta(hours=6)
 LEASE_SECONDS = 60
 PROVIDER = "simulation"
 POOL = Pool(id=f"{PROVIDER}/farm", vcpus=512, memory_gb=4096, storage_gb=65536, gpus=64)
