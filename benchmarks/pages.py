@@ -148,7 +148,9 @@ class Browser:
 
     def get(self, path: str) -> tuple[int, int]:
         """The status of a page and its size in bytes."""
-        answer = self.runner.run(ask(self.application, Request("GET", path, self.headers)))
+        # By the loop itself: a runner hangs itself into the signals anew for each, as no server does for a request.
+        asked = ask(self.application, Request("GET", path, self.headers))
+        answer = self.runner.get_loop().run_until_complete(asked)
         return answer.status, len(answer.body)
 
 

@@ -77,7 +77,7 @@ def test_more_rows_than_a_file_holds(cloud: Cloud, pat: Person, monkeypatch: pyt
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "  =1", "\u00a0=1", "\ufeff=1", "＝1"])
 def test_no_text_is_a_formula(text: str) -> None:
-    content = spreadsheets.table(["name", "cost"], [[text, "-1.000000"]], figures=["cost"])
+    content = spreadsheets.table(["name", "cost"], [[text, "-1.000000"]], ours=["cost"])
     [_, row] = csv.reader(io.StringIO(content.decode(), newline=""))
     assert row == [f"'{text}", "-1.000000"], "a figure of ours stays a number"
 

@@ -287,5 +287,5 @@ def sheet(group_by: str, found: Iterable[Use]) -> bytes:
             ]
             for use in found
         ],
-        figures=["cost", "compute cost", "storage cost"],
+        ours=["cost", "compute cost", "storage cost"],
     )

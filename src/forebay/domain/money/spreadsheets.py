@@ -18,17 +18,15 @@ MOST_ROWS = 100_000
 """Of one file: whoever wants more asks for it in parts."""
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, figures: Sequence[str] = ()) -> bytes:
-    """The content of a file of these rows, in UTF-8. `figures` names the columns that hold digits of ours."""
-    are_figures = [column in figures for column in columns]
+def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, ours: Sequence[str] = ()) -> bytes:
+    """The content of a file of these rows, in UTF-8. `ours` names the columns that nobody else writes in."""
+    are_ours = [column in ours for column in columns]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(columns)
     # Column by column: most of the time went into asking of each cell what its column knows.
     by_column = list(zip(*rows, strict=True)) or [()] * len(columns)
-    kept = [
-        cells if is_figure else harmless_column(cells) for cells, is_figure in zip(by_column, are_figures, strict=True)
-    ]
+    kept = [cells if is_ours else harmless_column(cells) for cells, is_ours in zip(by_column, are_ours, strict=True)]
     writer.writerows(zip(*kept, strict=True))
     return text.getvalue().encode()
 

@@ -201,5 +201,5 @@ def sheet(found: Iterable[Transaction]) -> bytes:
             ]
             for each in found
         ],
-        figures=["amount", "balance after"],
+        ours=["time", "kind", "description", "amount", "balance after", "id", "reverses"],
     )
