@@ -22,6 +22,7 @@ from forebay.domain.people.access import Caller
 from forebay.domain.people.webhook_messages import Event
 from forebay.errors import Conflict, RateLimitExceeded
 from forebay.storage import tables
+from forebay.storage.prepared import Prepared, PreparedValues
 from forebay.storage.tables import webhook_attempts
 from forebay.storage.tables import webhook_deliveries as deliveries
 
@@ -318,6 +319,17 @@ def disable(connection: Connection, webhook_id: str, reason: str, *, now: dateti
 # What is on record.
 
 COLUMNS = [deliveries.c[name] for name in Delivery.__struct_fields__ if name != "attempts"]
+OF_WEBHOOK = deliveries.c.webhook_id == sa.bindparam("webhook_id", type_=sa.String())
+COUNT = Prepared(sa.select(sa.func.count()).select_from(deliveries).where(OF_WEBHOOK))
+LISTED = PreparedValues(
+    dict,
+    sa.select(*COLUMNS)
+    .where(OF_WEBHOOK)
+    .order_by(deliveries.c.id.desc())
+    .limit(sa.bindparam("limit", type_=sa.Integer()))
+    .offset(sa.bindparam("offset", type_=sa.Integer())),
+)
+"""A page of what was sent to a webhook."""
 
 
 def find(connection: Connection, delivery_id: str) -> Delivery:
@@ -328,28 +340,25 @@ def find(connection: Connection, delivery_id: str) -> Delivery:
 
 def listed(connection: Connection, webhook_id: str, *, page: int, limit: int) -> tuple[Sequence[Delivery], int]:
     """A page of a webhook's deliveries, newest first, and how many there are."""
-    mine = deliveries.c.webhook_id == webhook_id
-    total = connection.execute(sa.select(sa.func.count()).select_from(deliveries).where(mine)).scalar_one()
-    rows = connection.execute(
-        sa.select(*COLUMNS).where(mine).order_by(deliveries.c.id.desc()).limit(limit).offset((page - 1) * limit)
-    ).all()
-    tried = attempts_of(connection, [row.id for row in rows])
-    return [Delivery(**row._mapping, attempts=tried.get(row.id, [])) for row in rows], int(total)
+    [(total,)] = COUNT(connection, webhook_id=webhook_id)
+    rows = LISTED(connection, webhook_id=webhook_id, limit=limit, offset=(page - 1) * limit)
+    tried = attempts_of(connection, [row["id"] for row in rows])
+    return [Delivery(**row, attempts=tried.get(row["id"], [])) for row in rows], int(total)
 
 
 def attempts_of(connection: Connection, delivery_ids: Sequence[str]) -> dict[str, list[Attempt]]:
     """By delivery, oldest first."""
     found: dict[str, list[Attempt]] = {}
-    columns = [webhook_attempts.c[name] for name in Attempt.__struct_fields__]
-    rows = connection.execute(
-        sa.select(webhook_attempts.c.delivery_id, *columns)
-        .where(webhook_attempts.c.delivery_id.in_(delivery_ids))
-        .order_by(webhook_attempts.c.delivery_id, webhook_attempts.c.number)
-    )
-    for row in rows:
-        values = {name: row._mapping[name] for name in Attempt.__struct_fields__}
-        found.setdefault(row.delivery_id, []).append(Attempt(**values))
+    rows = connection.execute(TRIED.where(webhook_attempts.c.delivery_id.in_(delivery_ids)))
+    for delivery_id, *values in rows.all():
+        attempt = Attempt(**dict(zip(Attempt.__struct_fields__, values, strict=True)))
+        found.setdefault(delivery_id, []).append(attempt)
     return found
+
+
+TRIED = sa.select(
+    webhook_attempts.c.delivery_id, *(webhook_attempts.c[name] for name in Attempt.__struct_fields__)
+).order_by(webhook_attempts.c.delivery_id, webhook_attempts.c.number)
 
 
 def forget_old(connection: Connection, *, now: datetime) -> int:

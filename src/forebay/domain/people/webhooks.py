@@ -5,7 +5,7 @@ A secret that was replaced signs beside the new one for as long as was asked for
 for days is disabled (`webhook_deliveries.py`), until somebody enables it again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ from forebay.domain.people.sealed import seal, unseal
 from forebay.domain.people.webhook_messages import SECRET_BYTES, written_secret
 from forebay.errors import BadRequest, Conflict, NotFound
 from forebay.storage.database import lock_rows
+from forebay.storage.prepared import PreparedValues
 from forebay.storage.tables import webhook_attempts, webhook_deliveries, webhooks
 
 MOST_WEBHOOKS = 10
@@ -57,9 +58,17 @@ PLAIN = [name for name in Webhook.__struct_fields__ if name != "url"]
 COLUMNS = [*(webhooks.c[name] for name in PLAIN), webhooks.c.sealed_url]
 
 
-def to_webhook(row: sa.Row[Any], secret_key: bytes) -> Webhook:
+ONE = PreparedValues(
+    dict,
+    sa.select(*COLUMNS).where(
+        webhooks.c.id == sa.bindparam("webhook_id", type_=sa.String()),
+        webhooks.c.team_id == sa.bindparam("team_id", type_=sa.String()),
+    ),
+)
+
+
+def to_webhook(found: Mapping[Any, Any], secret_key: bytes) -> Webhook:
     """A row as a value."""
-    found = row._mapping
     return Webhook(
         url=opened(found["sealed_url"], secret_key, "webhook-url", found["id"]), **{name: found[name] for name in PLAIN}
     )
@@ -83,16 +92,14 @@ def new_secret() -> str:
 def listed(connection: Connection, team_id: str, secret_key: bytes) -> list[Webhook]:
     """The team's webhooks, oldest first."""
     rows = connection.execute(sa.select(*COLUMNS).where(webhooks.c.team_id == team_id).order_by(webhooks.c.id))
-    return [to_webhook(row, secret_key) for row in rows]
+    return [to_webhook(row._mapping, secret_key) for row in rows]
 
 
 def look(connection: Connection, team_id: str, webhook_id: str, secret_key: bytes) -> Webhook:
     """The team's webhook. Raises NotFound."""
-    mine = sa.select(*COLUMNS).where(webhooks.c.id == webhook_id, webhooks.c.team_id == team_id)
-    row = connection.execute(mine).first()
-    if row is None:
-        raise NotFound("Webhook")
-    return to_webhook(row, secret_key)
+    for found in ONE(connection, webhook_id=webhook_id, team_id=team_id):
+        return to_webhook(found, secret_key)
+    raise NotFound("Webhook")
 
 
 def find(connection: Connection, team_id: str, webhook_id: str, secret_key: bytes) -> Webhook:
