@@ -152,6 +152,15 @@ def lock_rows(connection: Connection, table: sa.Table, ids: Sequence[str]) -> No
         ).all()
 
 
+def lock_name(connection: Connection, name: str) -> None:
+    """Be the only one in what goes by this name, until the transaction ends: before any row of it is locked.
+
+    SQLite's writer is alone already.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))))
+
+
 class Lease:
     """A named right to do something alone, for a while: a row and a token.
 

@@ -19,6 +19,7 @@ from forebay.domain.people.letters import Letter, plain
 from forebay.domain.people.passwords import LinkExpired
 from forebay.domain.people.sign_in import as_caller
 from forebay.errors import BadRequest, NotFound, RateLimitExceeded
+from forebay.storage.database import lock_name
 from forebay.storage.tables import email_changes, mail_tokens, users
 
 GOOD_SECONDS = 86_400
@@ -131,7 +132,13 @@ def prove(
     """
     attempt = slow_down.of_network("link", address, secret_key)
     slow_down.refuse_early(connection, attempt.counts, now=now)
-    change = say_yes(connection, credentials.hash_token(token, secret_key), now=now)
+    token_hash = credentials.hash_token(token, secret_key)
+    asked = sa.or_(email_changes.c.old_token_hash == token_hash, email_changes.c.new_token_hash == token_hash)
+    whose = connection.execute(sa.select(email_changes.c.user_id).where(asked)).scalar()
+    if whose is not None:
+        # It goes from changes to links, a new password from links to changes.
+        lock_name(connection, f"way in:{whose}")
+    change = say_yes(connection, token_hash, now=now)
     account = None if change is None else accounts.by_id(connection, change.user_id)
     if change is None or account is None or email_key(account.email) != change.old_email_key:
         slow_down.count(connection, attempt, now=now)
