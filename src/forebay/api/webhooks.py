@@ -84,8 +84,7 @@ def to_wire(found: webhooks.Webhook, kind: type[Webhook] = Webhook, **more: Any)
     """A webhook as clients see it."""
 
     def at(name: str) -> str | None:
-        value = getattr(found, name)
-        return iso_at(value)
+        return iso_at(getattr(found, name))
 
     return kind(
         id=found.id,

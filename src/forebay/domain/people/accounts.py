@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from forebay import ids
 from forebay.domain.people import credentials, teams
 from forebay.errors import BadRequest, Conflict, Forbidden
-from forebay.storage.database import upsert_insert
+from forebay.storage.database import lock_name, upsert_insert
 from forebay.storage.tables import invitations, mail_tokens, sign_up_invitations, users
 from forebay.storage.tables import teams as team_rows
 
@@ -79,6 +79,11 @@ def by_email(connection: Connection, email: str) -> Account | None:
     there = users.c.email_key == email_key(email), users.c.deleted_at.is_(None)
     row = connection.execute(sa.select(users).where(*there)).first()
     return None if row is None else to_account(row)
+
+
+def lock_way_in(connection: Connection, user_id: str) -> None:
+    """Be the only one who changes the password or the address of this account, until the transaction ends."""
+    lock_name(connection, f"way in:{user_id}")
 
 
 def by_id(connection: Connection, user_id: str) -> Account | None:

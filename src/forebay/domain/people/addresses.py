@@ -19,7 +19,6 @@ from forebay.domain.people.letters import Letter, plain
 from forebay.domain.people.passwords import LinkExpired
 from forebay.domain.people.sign_in import as_caller
 from forebay.errors import BadRequest, NotFound, RateLimitExceeded
-from forebay.storage.database import lock_name
 from forebay.storage.tables import email_changes, mail_tokens, users
 
 GOOD_SECONDS = 86_400
@@ -137,7 +136,7 @@ def prove(
     whose = connection.execute(sa.select(email_changes.c.user_id).where(asked)).scalar()
     if whose is not None:
         # It goes from changes to links, a new password from links to changes.
-        lock_name(connection, f"way in:{whose}")
+        accounts.lock_way_in(connection, whose)
     change = say_yes(connection, token_hash, now=now)
     account = None if change is None else accounts.by_id(connection, change.user_id)
     if change is None or account is None or email_key(account.email) != change.old_email_key:

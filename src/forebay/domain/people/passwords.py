@@ -29,7 +29,6 @@ from forebay.domain.people.accounts import Account, email_key
 from forebay.domain.people.letters import Letter, plain
 from forebay.domain.people.sign_in import as_caller
 from forebay.errors import BadRequest
-from forebay.storage.database import lock_name
 from forebay.storage.tables import email_changes, mail_tokens, sign_in_steps, users
 
 LINK_SECONDS = 3600
@@ -166,7 +165,7 @@ def reset(
     """
     account = whose_link(connection, token, secret_key=secret_key, now=now, address=address)
     # Two with two links would each hold their own and want the other's.
-    lock_name(connection, f"way in:{account.id}")
+    accounts.lock_way_in(connection, account.id)
     used = connection.execute(
         sa.update(mail_tokens).where(is_good(token, secret_key, now)).values(used_at=now, used_from=address[:64])
     )
@@ -208,7 +207,7 @@ def change(
     now: datetime,
 ) -> int:
     """Set a new password for whoever asks, who has just proved who they are; how many other sessions ended."""
-    lock_name(connection, f"way in:{caller.user_id}")
+    accounts.lock_way_in(connection, caller.user_id)
     set_password(connection, caller.user_id, password_hash)
     ended = sessions.end_all(connection, caller.user_id, now=now, but=caller.session_id) if ends_others else 0
     record(connection, caller, "account.change-password", ended, now=now)
